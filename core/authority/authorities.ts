@@ -1,0 +1,33 @@
+import type { Store, Unit } from '../store/store.ts';
+import type { AuthorityRow, AuthorityTables, TenantRow } from './tables.ts';
+
+/** Stores a tenant. */
+export async function insertTenant(tx: Unit, tenant: TenantRow): Promise<void> {
+  await tx.db<AuthorityTables>().insertInto('tenants').values(tenant).execute();
+}
+
+/** All tenants, by id. */
+export function listTenants(store: Store): Promise<TenantRow[]> {
+  return store.read<AuthorityTables>().selectFrom('tenants').selectAll().orderBy('id').execute();
+}
+
+/** Stores an authority made by a ceremony. */
+export async function insertAuthority(tx: Unit, authority: AuthorityRow): Promise<void> {
+  await tx.db<AuthorityTables>().insertInto('authorities').values(authority).execute();
+}
+
+/** The authorities of a tenant, oldest first. */
+export function listAuthorities(store: Store, tenant: string): Promise<AuthorityRow[]> {
+  return store.forTenant<AuthorityTables>(tenant).selectFrom('authorities').selectAll().orderBy('id').execute();
+}
+
+/** Whether any authority of the installation signs with this key (lower-case hex SHA-256 of its SubjectPublicKeyInfo). */
+export async function isAuthorityKey(store: Store, spkiSha256: string): Promise<boolean> {
+  const row = await store
+    .read<AuthorityTables>()
+    .selectFrom('authorities')
+    .select('id')
+    .where('spki_sha256', '=', spkiSha256)
+    .executeTakeFirst();
+  return row !== undefined;
+}

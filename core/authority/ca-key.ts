@@ -1,0 +1,53 @@
+import { InternalError, UpstreamError } from '../errors/muster-error.ts';
+import type { TokenKey } from '../keys/key-store.ts';
+import { assembleSigned } from '../x509/certificate.ts';
+import { publicKeysEqual, type SubjectPublicKeyInfo } from '../x509/public-key.ts';
+import { verifySignatureAsync, type SignatureAlgorithm } from '../x509/signature-algorithm.ts';
+import type { Linted } from './lint.ts';
+
+/**
+ * The private key of a certification authority. It signs what lint returned and nothing else; there is no way to hand it
+ * bytes. It lives in this folder alone: protocols get service keys.
+ */
+export class CaKey {
+  readonly #key: TokenKey;
+  readonly #algorithm: SignatureAlgorithm;
+
+  constructor(key: TokenKey, algorithm: SignatureAlgorithm) {
+    this.#key = key;
+    this.#algorithm = algorithm;
+  }
+
+  /** The public half, as the token holds it. */
+  get publicKey(): SubjectPublicKeyInfo {
+    return this.#key.publicKey;
+  }
+
+  /**
+   * Signs a linted certificate for a tenant's account in the token's queue; returns the certificate, DER.
+   * @throws UpstreamError `hsm-unavailable`, `hsm-pin-refused` or `overloaded`; a signature that does not verify is the
+   *   token's fault and never leaves (a faulty RSA-CRT signature gives the key away).
+   */
+  async signCertificate(linted: Linted, tenant: string): Promise<Uint8Array> {
+    if (linted.certificate.signatureAlgorithm !== this.#algorithm) {
+      throw new InternalError(`the certificate names ${linted.certificate.signatureAlgorithm}, the key signs with ${this.#algorithm}`);
+    }
+    const tbs = linted.redeem();
+    const signature = await this.#key.sign(this.#algorithm, tbs, { tenant });
+    if (!(await verifySignatureAsync(this.#key.publicKey, this.#algorithm, tbs, signature))) {
+      throw new UpstreamError('hsm-unavailable', 'the token returned a signature that does not verify');
+    }
+    return assembleSigned(tbs, this.#algorithm, signature);
+  }
+}
+
+/**
+ * The CaKey behind a CA certificate.
+ * @throws InternalError when the token's key is not the one the certificate names.
+ */
+export function caKeyOf(key: TokenKey, certified: SubjectPublicKeyInfo, algorithm: SignatureAlgorithm): CaKey {
+  if (!publicKeysEqual(key.publicKey, certified)) {
+    throw new InternalError('the key in the token is not the key of the CA certificate');
+  }
+  return new CaKey(key, algorithm);
+}

@@ -1,0 +1,200 @@
+import { statement } from '../store/statement.ts';
+import type { Store, Unit } from '../store/store.ts';
+import { certificateFingerprint, type Certificate } from '../x509/certificate.ts';
+import { generalNameToText, type GeneralName } from '../x509/general-name.ts';
+import { commonNames, nameToText } from '../x509/name.ts';
+import { spkiSha256 } from '../x509/public-key.ts';
+import { describeKey } from './profile.ts';
+import type { AuthorityTables, CertificateRow } from './tables.ts';
+
+/** Where an issued certificate belongs. */
+export interface CertificateOrigin {
+  readonly id: string;
+  readonly tenant: string;
+  readonly authority: string;
+  readonly profile: string | null;
+  readonly device: string | null;
+  readonly enrollment: string | null;
+  readonly at: number;
+}
+
+/** Records a certificate of ours and its names, inside the unit that makes it real. */
+export async function recordCertificate(
+  tx: Unit,
+  origin: CertificateOrigin,
+  certificate: Certificate,
+  names: readonly GeneralName[],
+): Promise<void> {
+  await tx.affected(insertCertificate, {
+    ...origin,
+    serialNumber: certificate.serialNumber,
+    subject: nameToText(certificate.subject),
+    der: certificate.der,
+    fingerprint: certificateFingerprint(certificate.der),
+    spkiSha256: spkiSha256(certificate.publicKey),
+    keyAlgorithm: describeKey(certificate.publicKey.algorithm),
+    notBefore: certificate.notBefore.getTime(),
+    notAfter: certificate.notAfter.getTime(),
+  });
+  const { tenant, id } = origin;
+  for (const value of commonNames(certificate.subject)) {
+    await tx.affected(insertName, { tenant, certificate: id, kind: 'cn', value: value.toLowerCase() });
+  }
+  for (const name of names) {
+    await tx.affected(insertName, { tenant, certificate: id, kind: name.kind, value: generalNameToText(name).toLowerCase() });
+  }
+}
+
+/** What decides whether a certificate of ours may still be used. */
+export interface CertificateStatus {
+  readonly id: string;
+  readonly status: CertificateRow['status'];
+  readonly device: string | null;
+  readonly authority: string | null;
+}
+
+/** The status of a tenant's certificate by fingerprint; `undefined` when the tenant has no such certificate. */
+export async function certificateStatus(store: Store, tenant: string, fingerprint: string): Promise<CertificateStatus | undefined> {
+  const [row] = await store.query(statusByFingerprint, { tenant, fingerprint });
+  return row;
+}
+
+/** The DER of a tenant's certificate by id; `undefined` when the tenant has none. */
+export async function certificateDer(store: Store, tenant: string, id: string): Promise<Uint8Array | undefined> {
+  const [row] = await store.query(derById, { tenant, id });
+  return row?.der;
+}
+
+/** Notes which certificate took another's place: it needs no alert before it expires. */
+export async function markReplaced(tx: Unit, tenant: string, id: string, by: string): Promise<void> {
+  await tx.affected(replace, { tenant, id, by });
+}
+
+/** RFC 5280 §5.3.1 CRLReason, as far as it is given here. */
+export const REVOCATION_REASON = { superseded: 4 } as const;
+
+/** Revokes a certificate of a tenant; a second revocation changes nothing. */
+export async function revokeCertificate(tx: Unit, tenant: string, id: string, reason: number, at: number): Promise<void> {
+  await tx.affected(revoke, { tenant, id, reason, at });
+}
+
+/** Whether the tenant ever certified this key (lower-case hex SHA-256 of its SubjectPublicKeyInfo). */
+export async function keyWasCertified(store: Store, tenant: string, spki: string): Promise<boolean> {
+  return (await store.query(certificatesOfKey, { tenant, spki })).length > 0;
+}
+
+/** What a list of certificates may be narrowed by. */
+export interface CertificateFilter {
+  readonly after?: string | undefined;
+  readonly limit: number;
+  readonly device?: string | undefined;
+  readonly status?: CertificateRow['status'] | undefined;
+  readonly serialNumber?: string | undefined;
+  /** Equals a common name or a subjectAltName (as text), without case. */
+  readonly name?: string | undefined;
+  readonly expiresBefore?: number | undefined;
+}
+
+/** The certificates of a tenant in order of id (which is the order they were made in), after `after`. */
+export function listCertificates(store: Store, tenant: string, filter: CertificateFilter): Promise<CertificateRow[]> {
+  let query = store.forTenant<AuthorityTables>(tenant).selectFrom('certificates').selectAll();
+  if (filter.after !== undefined) query = query.where('id', '>', filter.after);
+  if (filter.device !== undefined) query = query.where('device', '=', filter.device);
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status);
+  if (filter.serialNumber !== undefined) query = query.where('serial_number', '=', filter.serialNumber);
+  if (filter.expiresBefore !== undefined) query = query.where('not_after', '<', filter.expiresBefore);
+  if (filter.name !== undefined) {
+    const value = filter.name.toLowerCase();
+    query = query.where('id', 'in', (eb) =>
+      eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', '=', value),
+    );
+  }
+  return query.orderBy('id').limit(filter.limit).execute();
+}
+
+/** One certificate of a tenant. */
+export async function getCertificate(store: Store, tenant: string, id: string): Promise<CertificateRow | undefined> {
+  return store.forTenant<AuthorityTables>(tenant).selectFrom('certificates').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+const insertCertificate = statement<AuthorityTables>()(
+  'certificate-insert',
+  (
+    db,
+    p: {
+      id: string;
+      tenant: string;
+      authority: string;
+      profile: string | null;
+      device: string | null;
+      enrollment: string | null;
+      at: number;
+      serialNumber: string;
+      subject: string;
+      der: Uint8Array;
+      fingerprint: string;
+      spkiSha256: string;
+      keyAlgorithm: string;
+      notBefore: number;
+      notAfter: number;
+    },
+  ) =>
+    db.insertInto('certificates').values({
+      id: p.id,
+      tenant: p.tenant,
+      kind: 'x509',
+      authority: p.authority,
+      serial_number: p.serialNumber,
+      device: p.device,
+      profile: p.profile,
+      enrollment: p.enrollment,
+      subject: p.subject,
+      der: p.der,
+      fingerprint: p.fingerprint,
+      spki_sha256: p.spkiSha256,
+      key_algorithm: p.keyAlgorithm,
+      not_before: p.notBefore,
+      not_after: p.notAfter,
+      status: 'active',
+      revoked_at: null,
+      revocation_reason: null,
+      replaced_by: null,
+      source: 'issued',
+      created_at: p.at,
+    }),
+);
+
+const insertName = statement<AuthorityTables>()(
+  'certificate-name-insert',
+  (db, p: { tenant: string; certificate: string; kind: string; value: string }) =>
+    db.insertInto('certificate_names').values({ tenant: p.tenant, certificate: p.certificate, kind: p.kind, value: p.value }),
+);
+
+const statusByFingerprint = statement<AuthorityTables>()('certificate-status', (db, p: { tenant: string; fingerprint: string }) =>
+  db
+    .selectFrom('certificates')
+    .select(['id', 'status', 'device', 'authority'])
+    .where('fingerprint', '=', p.fingerprint)
+    .where('tenant', '=', p.tenant),
+);
+
+const derById = statement<AuthorityTables>()('certificate-der', (db, p: { tenant: string; id: string }) =>
+  db.selectFrom('certificates').select(['der']).where('tenant', '=', p.tenant).where('id', '=', p.id),
+);
+
+const certificatesOfKey = statement<AuthorityTables>()('certificates-of-key', (db, p: { tenant: string; spki: string }) =>
+  db.selectFrom('certificates').select('id').where('spki_sha256', '=', p.spki).where('tenant', '=', p.tenant).limit(1),
+);
+
+const replace = statement<AuthorityTables>()('certificate-replace', (db, p: { tenant: string; id: string; by: string }) =>
+  db.updateTable('certificates').set({ replaced_by: p.by }).where('tenant', '=', p.tenant).where('id', '=', p.id),
+);
+
+const revoke = statement<AuthorityTables>()('certificate-revoke', (db, p: { tenant: string; id: string; reason: number; at: number }) =>
+  db
+    .updateTable('certificates')
+    .set({ status: 'revoked', revoked_at: p.at, revocation_reason: p.reason })
+    .where('tenant', '=', p.tenant)
+    .where('id', '=', p.id)
+    .where('status', '=', 'active'),
+);

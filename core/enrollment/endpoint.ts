@@ -1,0 +1,80 @@
+import type { KeyRules } from '../authority/profile.ts';
+
+/** The carriers an enrolment can come by. */
+export const PROTOCOLS = ['scep', 'est', 'cmp', 'acme', 'adapter'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** The kinds of fact an endpoint may accept as proof of who asks. */
+export const AUTHENTICATORS = ['password', 'certificate', 'anchored-certificate', 'ra'] as const;
+/**
+ * `password`: a one-time or per-device secret made here. `certificate`: a certificate of this tenant's own CAs (renewal).
+ * `anchored-certificate`: a certificate under one of the tenant's client trust anchors. `ra`: a registration authority.
+ */
+export type Authenticator = (typeof AUTHENTICATORS)[number];
+
+/** What an endpoint asks of attestation before a first certificate. */
+export type AttestationMode = 'off' | 'observe' | 'enforce';
+
+/** One admission rule in CEL; it must yield `true` for the enrolment to go on. */
+export interface AdmissionRule {
+  readonly name: string;
+  /** A CEL expression over the variables listed in core/policy/README.md. */
+  readonly rule: string;
+  /** What the operator reads when it refuses. */
+  readonly message?: string;
+}
+
+/** EST's switches on one endpoint. */
+export interface EstSettings {
+  readonly authenticators: readonly Authenticator[];
+  /** Proof-of-possession linking (RFC 7030 §3.5): checked when present, or demanded. */
+  readonly channelBinding: 'optional' | 'required';
+  /** Base64 of answers: 64-column lines, one line, or chosen by the User-Agent (reference clients disagree). */
+  readonly wrapping: 'auto' | 'columns-64' | 'none';
+  readonly serverKeyGeneration: boolean;
+  /** What GET /csrattrs answers: nothing, the plain attributes, or the RFC 9908 template. */
+  readonly csrAttributes: 'none' | 'attributes' | 'template';
+}
+
+/** What of an endpoint an administrator writes. */
+export interface EndpointSettings {
+  /** The protocols it is open for; one that is absent is closed. Each protocol adds its own member. */
+  readonly protocols: { readonly est?: EstSettings };
+  readonly attestation: AttestationMode;
+  readonly admission: readonly AdmissionRule[];
+  /** Who approves: nobody, always an operator, or an operator when the CEL expression yields `true`. */
+  readonly approval: 'automatic' | 'manual' | { readonly when: string };
+  /** SHA-256 fingerprints (lower-case hex) of certificates that act as registration authorities here. */
+  readonly registrationAuthorities: readonly string[];
+  /** Seconds a device is told to wait before it asks for a pending enrolment again. */
+  readonly retryAfterSeconds: number;
+  /** Seconds a pending enrolment waits for its operator. */
+  readonly pendingLifetimeSeconds: number;
+  /** Seconds before notAfter from which on renewal is granted; absent: at any time. */
+  readonly renewalWindowSeconds?: number;
+}
+
+/** A label under which devices enrol: tenant, profile, authority and the doors that are open. */
+export interface Endpoint extends EndpointSettings {
+  readonly id: string;
+  readonly tenant: string;
+  /** `[a-z0-9-]{1,63}`, unique per installation. */
+  readonly label: string;
+  readonly profile: string;
+  readonly authority: string;
+  /** Counts changes: a rejection holds only for the revision that pronounced it. */
+  readonly revision: number;
+  readonly isDefault: boolean;
+  /** The key rules of the profile, for carriers that announce them (csrattrs, certReqTemplate). */
+  readonly keyRules: KeyRules;
+}
+
+/** Finds endpoints by label; `undefined` is the default endpoint. Answers only what is durable. */
+export interface EndpointDirectory {
+  resolve(label: string | undefined): Promise<Endpoint | undefined>;
+}
+
+/** The authenticators an endpoint accepts for a protocol; none where it is closed. */
+export function authenticatorsOf(endpoint: Endpoint, protocol: Protocol): readonly Authenticator[] {
+  return protocol === 'est' ? (endpoint.protocols.est?.authenticators ?? []) : [];
+}

@@ -1,0 +1,132 @@
+import { appendAudit } from '../audit/log.ts';
+import type { AuditEntry } from '../audit/entry.ts';
+import { REVOCATION_REASON, revokeCertificate } from '../authority/certificates.ts';
+import type { ReasonCode } from '../errors/reasons.ts';
+import { newId } from '../store/id.ts';
+import type { Store, Unit } from '../store/store.ts';
+import { generalNameToText } from '../x509/general-name.ts';
+import { nameToText } from '../x509/name.ts';
+import { spkiSha256 } from '../x509/public-key.ts';
+import { deviceName, type Principal } from './accept.ts';
+import type { EnrollmentRequest } from './request.ts';
+import { bindSecret } from './secrets.ts';
+import { endEnrollment, insertEnrollment, releaseEndedKey, releaseKey } from './statements.ts';
+import type { EnrollmentRow, EnrollmentStatus, EnrollmentTables } from './tables.ts';
+
+/** One enrolment under way: the request, who asks, and the key a repeat is recognised by. */
+export interface Asked {
+  readonly request: EnrollmentRequest;
+  readonly principal: Principal;
+  readonly key: string;
+}
+
+/** A new row for what was asked, in one of the states a row starts in. */
+export function newRow({ request, principal, key }: Asked, status: EnrollmentStatus, now: number): EnrollmentRow {
+  const { endpoint } = request;
+  return {
+    id: newId(now),
+    tenant: endpoint.tenant,
+    endpoint: endpoint.id,
+    endpoint_revision: endpoint.revision,
+    protocol: request.protocol,
+    status,
+    idempotency_key: key,
+    principal: principal.description,
+    device_name: deviceName(request),
+    subject: nameToText(request.subject),
+    names: JSON.stringify(request.subjectAltName.map(generalNameToText)),
+    spki_sha256: spkiSha256(request.publicKey),
+    server_generated: request.proofOfPossession === 'server-generated' ? 1 : 0,
+    request: request.der,
+    secret: principal.secret?.usage === 'one-time' ? principal.secret.secretId : null,
+    authority: endpoint.authority,
+    profile: endpoint.profile,
+    serial_number: null,
+    tbs: null,
+    lease_owner: null,
+    lease_until: null,
+    certificate: null,
+    replaces: principal.renews ?? null,
+    reason: null,
+    detail: null,
+    decided_by: null,
+    source_address: request.sourceAddress,
+    created_at: now,
+    updated_at: now,
+    expires_at: status === 'pending' ? now + endpoint.pendingLifetimeSeconds * 1000 : null,
+  };
+}
+
+/**
+ * Inserts a row, frees the key of the one it takes the place of and binds the one-time secret, all in the caller's unit.
+ * @returns false when another request holds the key: then nothing was inserted.
+ */
+export async function insertAsked(tx: Unit, asked: Asked, row: EnrollmentRow, supersedes: EnrollmentRow | undefined): Promise<boolean> {
+  if (supersedes) await supersede(tx, supersedes, row.created_at);
+  if ((await tx.affected(insertEnrollment, row)) !== 1) return false;
+  const { secret } = asked.principal;
+  if (secret?.usage === 'one-time') await bindSecret(tx, row.tenant, secret.secretId, asked.key);
+  return true;
+}
+
+/** Inserts a rejected row, for the operator; false when an enrolment that still counts holds its key. */
+export async function insertRejected(tx: Unit, row: EnrollmentRow): Promise<boolean> {
+  await tx.affected(releaseEndedKey, { endpoint: row.endpoint, key: row.idempotency_key ?? '', now: row.created_at });
+  return (await tx.affected(insertEnrollment, row)) === 1;
+}
+
+/** How an enrolment ends without a certificate. */
+export interface Ending {
+  readonly from: 'pending' | 'approved' | 'signing';
+  readonly to: 'rejected' | 'expired';
+  readonly reason: ReasonCode;
+  readonly detail: string;
+  readonly decidedBy: string;
+  readonly now: number;
+}
+
+/** Ends an enrolment by compare-and-set, with its audit entry; false when it is no longer in `from`. */
+export async function endAsked(tx: Unit, row: EnrollmentRow, ending: Ending): Promise<boolean> {
+  const { tenant, id } = row;
+  if ((await tx.affected(endEnrollment, { tenant, id, ...ending })) !== 1) return false;
+  const { reason, detail, to, decidedBy, now } = ending;
+  await recordEnrollmentEvent(tx, row, { actor: decidedBy, action: `enrollment.${to}`, outcome: 'refused', details: { reason, detail }, at: now });
+  return true;
+}
+
+/** One audit entry about an enrolment. */
+export function recordEnrollmentEvent(
+  tx: Unit,
+  row: EnrollmentRow,
+  event: Pick<AuditEntry, 'action' | 'outcome' | 'details' | 'at'> & { readonly actor?: string },
+): Promise<void> {
+  const { tenant, id, endpoint, protocol, subject, device_name: device, source_address: source } = row;
+  return appendAudit(tx, {
+    tenant,
+    actor: `device:${row.principal}`,
+    object: `enrollment:${id}`,
+    ...event,
+    details: { ...event.details, endpoint, protocol, subject, device, source },
+  });
+}
+
+/** Enrolments left in `signing`: those whose lease ended before `now`, or all of them. */
+export function interruptedEnrollments(store: Store, leaseEndedBefore: number | undefined): Promise<EnrollmentRow[]> {
+  let query = store.read<EnrollmentTables>().selectFrom('enrollments').selectAll().where('status', '=', 'signing');
+  if (leaseEndedBefore !== undefined) query = query.where('lease_until', '<=', leaseEndedBefore);
+  return query.limit(1000).execute();
+}
+
+/** Frees the key of the earlier enrolment; a certificate over a key made here and never confirmed is revoked with it. */
+async function supersede(tx: Unit, earlier: EnrollmentRow, now: number): Promise<void> {
+  const { tenant, id, certificate } = earlier;
+  await tx.affected(releaseKey, { tenant, id, now });
+  if (earlier.server_generated === 0 || certificate === null) return;
+  await revokeCertificate(tx, tenant, certificate, REVOCATION_REASON.superseded, now);
+  await recordEnrollmentEvent(tx, earlier, {
+    action: 'certificate.revoked',
+    outcome: 'success',
+    details: { certificate, reason: 'superseded' },
+    at: now,
+  });
+}

@@ -1,0 +1,137 @@
+import { appendAudit } from '../audit/log.ts';
+import { keyWasCertified, markReplaced, recordCertificate, certificateDer } from '../authority/certificates.ts';
+import type { AuthorityDirectory, Issuer } from '../authority/directory.ts';
+import { lintCertificate, type Linted } from '../authority/lint.ts';
+import type { Profile } from '../authority/profile.ts';
+import type { ProfileDirectory } from '../authority/profiles.ts';
+import { prepareCertificate } from '../authority/prepare.ts';
+import { InternalError, PolicyError } from '../errors/muster-error.ts';
+import { newId } from '../store/id.ts';
+import type { Store, Unit } from '../store/store.ts';
+import { parseCertificate, subjectAltName } from '../x509/certificate.ts';
+import { spkiSha256 } from '../x509/public-key.ts';
+import type { Inventory } from './ports.ts';
+import type { EnrollmentRequest } from './request.ts';
+import { spendSecret } from './secrets.ts';
+import { enrollmentById, markIssued } from './statements.ts';
+import type { EnrollmentRow } from './tables.ts';
+
+/** Where tests stop a process dead; nothing else uses them. */
+export type FaultPoint = 'before-unit-1' | 'after-unit-1' | 'after-sign' | 'after-unit-2';
+
+/** What issuance stands on. */
+export interface IssuanceDependencies {
+  readonly store: Store;
+  readonly authorities: AuthorityDirectory;
+  readonly profiles: ProfileDirectory;
+  readonly inventory: Inventory;
+  readonly faultPoint?: (point: FaultPoint) => Promise<void>;
+}
+
+/** A certificate that was linted and whose TBSCertificate is (about to be) durable. */
+export interface Prepared {
+  readonly linted: Linted;
+  readonly issuer: Issuer;
+}
+
+/** An issued certificate as it stands in the store. */
+export interface Issued {
+  readonly enrollmentId: string;
+  readonly certificateId: string;
+  readonly certificate: Uint8Array;
+}
+
+/** Steps 3, 5 and 6 of the hall: prepare and lint; sign; record. Unit 1 stands between and is the hall's. */
+export class Issuance {
+  readonly #dependencies: IssuanceDependencies;
+
+  constructor(dependencies: IssuanceDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** @throws PolicyError when the profile, the key or a lint refuses. */
+  async prepare(request: EnrollmentRequest, renews: string | undefined, now: number): Promise<Prepared> {
+    const { tenant, authority, profile: profileId } = request.endpoint;
+    const { authorities, profiles } = this.#dependencies;
+    const [issuer, profile] = await Promise.all([authorities.issuer(tenant, authority), profiles.get(tenant, profileId)]);
+    await this.#requireNewKey(profile, request, renews);
+    return { issuer, linted: prepareCertificate(profile, issuer, request, now) };
+  }
+
+  /** The stored TBSCertificate of an interrupted enrolment, linted again: its serial number stays. */
+  async resume(row: EnrollmentRow): Promise<Prepared> {
+    if (row.tbs === null) throw new InternalError(`the enrolment ${row.id} is signing without a TBSCertificate`);
+    const { authorities, profiles } = this.#dependencies;
+    const [issuer, profile] = await Promise.all([
+      authorities.issuer(row.tenant, row.authority),
+      profiles.get(row.tenant, row.profile),
+    ]);
+    return { issuer, linted: lintCertificate(row.tbs, issuer, profile) };
+  }
+
+  /**
+   * Signs outside any transaction, then records by compare-and-set: whoever comes second answers what the first stored.
+   * @throws UpstreamError when the token or the store is away; the enrolment stays `signing` and is resumed later.
+   */
+  async signAndRecord(row: EnrollmentRow, { linted, issuer }: Prepared): Promise<Issued> {
+    const { faultPoint, store } = this.#dependencies;
+    await faultPoint?.('after-unit-1');
+    const der = await (await issuer.caKey()).signCertificate(linted, row.tenant);
+    await faultPoint?.('after-sign');
+    const certificateId = newId();
+    const won = await store.unit((tx) => this.#record(tx, row, certificateId, der));
+    await faultPoint?.('after-unit-2');
+    return won ? { enrollmentId: row.id, certificateId, certificate: der } : this.#stored(row);
+  }
+
+  async #record(tx: Unit, row: EnrollmentRow, certificateId: string, der: Uint8Array): Promise<boolean> {
+    const now = this.#dependencies.store.clock.now();
+    const { tenant, id } = row;
+    if ((await tx.affected(markIssued, { tenant, id, certificate: certificateId, now })) !== 1) return false;
+    const certificate = parseCertificate(der);
+    const identity = { tenant, name: row.device_name };
+    const notAfter = certificate.notAfter.getTime();
+    const device = await this.#dependencies.inventory.recordIssued(tx, identity, { certificateId, notAfter, at: now });
+    const origin = { id: certificateId, tenant, authority: row.authority, profile: row.profile, device, enrollment: id, at: now };
+    await recordCertificate(tx, origin, certificate, subjectAltName(certificate));
+    if (row.replaces !== null) await markReplaced(tx, tenant, row.replaces, certificateId);
+    if (row.secret !== null) await spendSecret(tx, tenant, row.secret);
+    await appendAudit(tx, {
+      tenant,
+      at: now,
+      actor: `device:${row.principal}`,
+      action: 'certificate.issued',
+      object: `certificate:${certificateId}`,
+      outcome: 'success',
+      details: {
+        enrollment: id,
+        endpoint: row.endpoint,
+        protocol: row.protocol,
+        device,
+        authority: row.authority,
+        serialNumber: certificate.serialNumber,
+        subject: row.subject,
+        names: JSON.parse(row.names) as string[],
+        spkiSha256: row.spki_sha256,
+        notAfter,
+        replaces: row.replaces,
+      },
+    });
+    return true;
+  }
+
+  async #stored(row: EnrollmentRow): Promise<Issued> {
+    const { store } = this.#dependencies;
+    const [current] = await store.query(enrollmentById, { tenant: row.tenant, id: row.id });
+    const certificate = current?.certificate ? await certificateDer(store, row.tenant, current.certificate) : undefined;
+    if (!current?.certificate || !certificate) throw new InternalError(`the enrolment ${row.id} was ended while it was signed`);
+    return { enrollmentId: row.id, certificateId: current.certificate, certificate };
+  }
+
+  async #requireNewKey(profile: Profile, request: EnrollmentRequest, renews: string | undefined): Promise<void> {
+    if (profile.keyReuse === 'allowed' || (profile.keyReuse === 'renewal' && renews !== undefined)) return;
+    if (await keyWasCertified(this.#dependencies.store, request.endpoint.tenant, spkiSha256(request.publicKey))) {
+      throw new PolicyError('key-reused', 'the profile asks for a new key and this one was certified before');
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import type { ReasonCode } from '../errors/reasons.ts';
+import type { Protocol } from './endpoint.ts';
+
+/** Tables of this folder. Times are epoch milliseconds; ids are UUIDv7 text; hashes are lower-case hex. */
+export interface EnrollmentTables {
+  endpoints: EndpointRow;
+  enrollments: EnrollmentRow;
+  shared_secrets: SharedSecretRow;
+  trust_anchors: TrustAnchorRow;
+}
+
+export interface EndpointRow {
+  id: string;
+  tenant: string;
+  label: string;
+  profile: string;
+  authority: string;
+  settings: string;
+  revision: number;
+  is_default: number;
+  created_at: number;
+}
+
+/** `received` lives only in memory: nothing is acknowledged before a row stands. */
+export type EnrollmentStatus = 'pending' | 'approved' | 'signing' | 'issued' | 'rejected' | 'expired';
+
+export interface EnrollmentRow {
+  id: string;
+  tenant: string;
+  endpoint: string;
+  endpoint_revision: number;
+  protocol: Protocol;
+  status: EnrollmentStatus;
+  /** SHA-256 over carrier, principal and request; null once it may be asked anew. Unique per endpoint. */
+  idempotency_key: string | null;
+  principal: string;
+  device_name: string;
+  subject: string;
+  names: string;
+  spki_sha256: string;
+  /** 1 when the key pair was made here: such an enrolment is never replayed. */
+  server_generated: number;
+  /** The request as received, DER. */
+  request: Uint8Array;
+  secret: string | null;
+  authority: string;
+  profile: string;
+  serial_number: string | null;
+  /** The linted TBSCertificate from unit 1 until unit 2: what is signed again after a crash. */
+  tbs: Uint8Array | null;
+  /** The node that signs, and until when others leave it alone. */
+  lease_owner: string | null;
+  lease_until: number | null;
+  certificate: string | null;
+  replaces: string | null;
+  reason: ReasonCode | null;
+  detail: string | null;
+  decided_by: string | null;
+  source_address: string;
+  created_at: number;
+  updated_at: number;
+  expires_at: number | null;
+}
+
+export interface SharedSecretRow {
+  id: string;
+  tenant: string;
+  /** The endpoint it opens. */
+  endpoint: string;
+  usage: 'one-time' | 'device';
+  /** HMAC-SHA-256 of the secret; unique, so that a secret is found without knowing whose it is. */
+  secret_hmac: string;
+  /** The user name a device password belongs to; null admits any. */
+  username: string | null;
+  /** The only device name it may enrol; null admits any. */
+  subject: string | null;
+  state: 'free' | 'bound' | 'spent' | 'revoked';
+  bound_key: string | null;
+  expires_at: number;
+  created_by: string;
+  created_at: number;
+}
+
+export interface TrustAnchorRow {
+  id: string;
+  tenant: string;
+  purpose: 'client' | 'ra';
+  name: string;
+  certificate: Uint8Array;
+  created_at: number;
+}

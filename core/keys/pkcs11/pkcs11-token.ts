@@ -1,0 +1,188 @@
+import type { Handle } from 'pkcs11js';
+import { KEY_ALGORITHMS, type KeyParameters } from '../key-algorithm.ts';
+import type {
+  GenerateRequest,
+  KeyObject,
+  KeyReference,
+  MaybePromise,
+  RsaPadding,
+  SignMechanism,
+  TokenBackend,
+  TokenFacts,
+} from '../token-backend.ts';
+import type { ObjectReader } from './attributes.ts';
+import type { CryptokiLibrary } from './cryptoki-library.ts';
+import { isInMemoryModule } from './in-memory-modules.ts';
+import { type FoundKey, assertProtected, describePrivateKey, findPrivateKey, findPrivateKeys } from './key-objects.ts';
+import { generatePair, mechanismsOf, planGeneration } from './key-generation.ts';
+import { RAW_RSA, SIGN_MECHANISMS } from './mechanisms.ts';
+import { SessionPool } from './session-pool.ts';
+import { type TokenAccess, connectToken, openSession } from './token-login.ts';
+import { TokenFault } from './token-fault.ts';
+import { TokenSession } from './token-session.ts';
+import { unwrapSecret } from './unwrap-secret.ts';
+
+/** What holds from one login to the next. */
+interface Attachment {
+  readonly generation: number;
+  readonly slot: Handle;
+  readonly mechanisms: ReadonlySet<number>;
+  readonly sessions: SessionPool;
+  readonly keys: Map<string, FoundKey>;
+  readonly facts: TokenFacts;
+}
+
+/** A token of a module loaded in this process. Handles are found once a login, and forgotten with it. */
+export class Pkcs11Token implements TokenBackend {
+  readonly remote = false;
+  readonly #library: CryptokiLibrary;
+  readonly #access: TokenAccess;
+  /** In memory and not RSA: an operation takes less time than handing it to the thread pool. */
+  readonly #inMemory: boolean;
+  #attachment: Attachment | undefined;
+  #seenGeneration = 0;
+
+  constructor(library: CryptokiLibrary, access: TokenAccess) {
+    this.#library = library;
+    this.#access = access;
+    this.#inMemory = isInMemoryModule(library.path);
+  }
+
+  async connect(): Promise<TokenFacts> {
+    // Another token of the library may have restarted it since: then its new state is worth a try.
+    if (this.#library.generation === this.#seenGeneration) await this.#library.restart();
+    else await this.#library.restarting;
+    return this.#attach().facts;
+  }
+
+  sign(key: KeyReference, mechanism: SignMechanism, input: Uint8Array): MaybePromise<Uint8Array> {
+    return this.#attempt((session) => {
+      const { handle, object } = this.#key(session, key);
+      const parameters: KeyParameters = KEY_ALGORITHMS[object.algorithm];
+      const now = this.#inMemory && (parameters.kind === 'ec' || parameters.kind === 'ed25519');
+      return now
+        ? session.signNow(SIGN_MECHANISMS[mechanism], handle, input)
+        : session.signInPool(SIGN_MECHANISMS[mechanism], handle, input);
+    });
+  }
+
+  decryptRaw(key: KeyReference, ciphertext: Uint8Array): MaybePromise<Uint8Array> {
+    return this.#attempt((session) => session.decryptInPool(RAW_RSA, this.#key(session, key).handle, ciphertext));
+  }
+
+  unwrap(
+    key: KeyReference,
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    length: number,
+  ): MaybePromise<Uint8Array | undefined> {
+    return this.#attempt((session) => {
+      const { handle } = this.#key(session, key);
+      return unwrapSecret(this.#reader(session), handle, padding, ciphertext, length);
+    });
+  }
+
+  generate(request: GenerateRequest): MaybePromise<KeyObject> {
+    const { generate } = mechanismsOf(KEY_ALGORITHMS[request.algorithm]);
+    // Not repeated on a fresh session: a pair that was made before its answer was lost would stay behind.
+    return this.#once(async (session) => {
+      if (!this.#attached().mechanisms.has(generate)) {
+        throw new TokenFault('unsupported', `token "${this.#access.label}" makes no ${request.algorithm} keys`);
+      }
+      const pair = await this.#library.track(generatePair(this.#library.api, session.handle, planGeneration(request)));
+      return this.#acceptPair(session, pair);
+    });
+  }
+
+  find(key: KeyReference): MaybePromise<readonly KeyObject[]> {
+    return this.#attempt((session) => findPrivateKeys(this.#reader(session), key).map(({ object }) => object));
+  }
+
+  ping(): MaybePromise<void> {
+    return this.#attempt((session) => void this.#library.api.C_GetSessionInfo(session.handle));
+  }
+
+  abandon(): void {
+    this.#attachment = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#attachment = undefined;
+  }
+
+  #acceptPair(session: TokenSession, pair: { publicKey: Handle; privateKey: Handle }): KeyObject {
+    try {
+      const object = describePrivateKey(this.#reader(session), pair.privateKey);
+      if (object === undefined) throw new TokenFault('failed', 'the token does not show the public key it just made');
+      assertProtected(object);
+      return object;
+    } catch (error) {
+      for (const half of [pair.privateKey, pair.publicKey]) this.#library.api.C_DestroyObject(session.handle, half);
+      throw error;
+    }
+  }
+
+  #key(session: TokenSession, reference: KeyReference): FoundKey {
+    const { keys } = this.#attached();
+    const name = `${reference.id ?? ''}/${reference.label ?? ''}`;
+    let key = keys.get(name);
+    if (key === undefined) {
+      key = findPrivateKey(this.#reader(session), reference);
+      assertProtected(key.object);
+      keys.set(name, key);
+    }
+    return key;
+  }
+
+  /** Runs on a session of its own; a session that failed is dropped, and one fresh one tried with handles found anew. */
+  #attempt<T>(run: (session: TokenSession) => MaybePromise<T>): MaybePromise<T> {
+    const again = (fault: TokenFault): MaybePromise<T> => {
+      if (fault.kind !== 'lost' || this.#attachment === undefined) throw fault;
+      this.#attachment.keys.clear();
+      return this.#once(run);
+    };
+    try {
+      const outcome = this.#once(run);
+      return outcome instanceof Promise ? outcome.catch((error: unknown) => again(TokenFault.from(error))) : outcome;
+    } catch (error) {
+      return again(TokenFault.from(error));
+    }
+  }
+
+  #once<T>(run: (session: TokenSession) => MaybePromise<T>): MaybePromise<T> {
+    if (this.#library.restarting !== undefined) return this.#library.restarting.then(() => this.#once(run));
+    const { sessions } = this.#attached();
+    const session = sessions.acquire();
+    const failed = (error: unknown): never => {
+      sessions.discard(session);
+      throw TokenFault.from(error);
+    };
+    let outcome: MaybePromise<T>;
+    try {
+      outcome = run(session);
+    } catch (error) {
+      return failed(error);
+    }
+    if (outcome instanceof Promise) return outcome.then((value) => (sessions.release(session), value), failed);
+    sessions.release(session);
+    return outcome;
+  }
+
+  #attached(): Attachment {
+    return this.#attachment?.generation === this.#library.generation ? this.#attachment : this.#attach();
+  }
+
+  #attach(): Attachment {
+    this.#seenGeneration = this.#library.generation;
+    this.#attachment = undefined;
+    const { slot, mechanisms, facts } = connectToken(this.#library.api, this.#access);
+    const open = (): TokenSession => new TokenSession(this.#library, openSession(this.#library.api, slot));
+    const sessions = new SessionPool(facts.sessions, open);
+    this.#attachment = { generation: this.#seenGeneration, slot, mechanisms, sessions, keys: new Map(), facts };
+    return this.#attachment;
+  }
+
+  #reader(session: TokenSession): ObjectReader {
+    return { api: this.#library.api, session: session.handle };
+  }
+}

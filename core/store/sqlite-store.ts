@@ -1,0 +1,171 @@
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import type { Compilable, Kysely } from 'kysely';
+import { UpstreamError } from '../errors/muster-error.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { readDatabaseTime } from './database-clock.ts';
+import { jobsOf, type Jobs } from './jobs.ts';
+import { compileOnly, kyselyOver } from './kysely-dialect.ts';
+import { SqliteConnection } from './sqlite-connection.ts';
+import { sqliteError } from './sqlite-errors.ts';
+import { lockForWriting } from './sqlite-lock.ts';
+import { secureReader, secureWriter, type UnsafeSynchronous } from './sqlite-pragmas.ts';
+import type { SqliteUnit } from './sqlite-unit.ts';
+import { SqliteUnits, type BatchLimits } from './sqlite-units.ts';
+import type { Statement } from './statement.ts';
+import type { Store, StoreStatistics, Unit, UnitOptions } from './store.ts';
+import { scopedToTenant, type TenantReader } from './tenant.ts';
+import { UnitScope } from './unit-scope.ts';
+
+/** How to open a SQLite store. */
+export interface SqliteOptions {
+  /** Path of the database file; its folder exists. `-wal`, `-shm` and `.lock` files appear beside it. */
+  readonly file: string;
+  /** Opens for reading only, beside a writer or after it: offline verification. Every unit is refused. */
+  readonly readOnly?: boolean;
+  readonly clock?: Clock;
+  /** Bounds of a batch; 64 units, 5 ms, deadline 5 s, 10,000 waiting by default. */
+  readonly limits?: Partial<BatchLimits>;
+  /** Told what an `onCommitted` action threw; a process warning by default. */
+  readonly report?: (error: unknown) => void;
+  /** For tests only: shows what a weaker `synchronous` loses. Never reachable from configuration. */
+  readonly unsafeSynchronous?: UnsafeSynchronous;
+}
+
+const DEFAULT_LIMITS: BatchLimits = { units: 64, milliseconds: 5, deadlineMs: 5000, queue: 10_000 };
+const STREAM_CHUNK = 256;
+
+/**
+ * Opens the embedded store.
+ *
+ * @throws UpstreamError store-unavailable when another process writes to the file or it cannot be opened; InternalError
+ *   when SQLite does not accept the durability asked for.
+ */
+export function openSqlite(options: SqliteOptions): Promise<Store> {
+  return new Promise((resolve) => resolve(new SqliteStore(options)));
+}
+
+class SqliteStore implements Store {
+  readonly engine = 'sqlite';
+  readonly clock: Clock;
+  readonly jobs: Jobs;
+  readonly #file: string;
+  readonly #scope = new UnitScope<SqliteUnit>();
+  readonly #writer: Writer | undefined;
+  readonly #reader: SqliteConnection;
+  readonly #readKysely: Kysely<unknown>;
+
+  constructor(options: SqliteOptions) {
+    this.clock = options.clock ?? systemClock;
+    this.jobs = jobsOf(this);
+    // One file has one lock, whatever link it is reached by.
+    this.#file = join(realpathSync(dirname(options.file)), basename(options.file));
+    this.#writer = options.readOnly === true ? undefined : openWriter(this.#file, options, this.#scope);
+    this.#reader = openReader(this.#file);
+    const connection = this.#reader.asKyselyConnection();
+    this.#readKysely = kyselyOver('sqlite', {
+      acquire: async () => {
+        this.#scope.assertOutside('store.read');
+        return connection;
+      },
+      release: () => undefined,
+    });
+  }
+
+  get statistics(): StoreStatistics {
+    return this.#writer?.units.statistics ?? { committedUnits: 0, rejectedUnits: 0, commits: 0, queuedUnits: 0 };
+  }
+
+  async unit<T>(work: (tx: Unit) => Promise<T>, options: UnitOptions = {}): Promise<T> {
+    if (this.#writer === undefined)
+      throw new UpstreamError('store-unavailable', 'the store was opened for reading only');
+    return this.#writer.units.enqueue(work, options);
+  }
+
+  read<DB>(): Kysely<DB> {
+    return this.#readKysely as Kysely<unknown> as Kysely<DB>;
+  }
+
+  async query<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    this.#scope.assertOutside('store.query');
+    return this.#reader.run(statement, parameters).rows as R[];
+  }
+
+  async *stream<DB, R>(build: (db: Kysely<DB>) => Compilable<R>): AsyncIterable<R> {
+    this.#scope.assertOutside('store.stream');
+    const { sql, parameters } = build(compileOnly<DB>('sqlite')).compile();
+    const connection = openReader(this.#file);
+    try {
+      let count = 0;
+      for (const row of connection.iterate(sql, parameters)) {
+        yield row as R;
+        count += 1;
+        // A long stream lets the event loop answer in between.
+        if (count % STREAM_CHUNK === 0) await nextTurn();
+      }
+    } finally {
+      connection.database.close();
+    }
+  }
+
+  forTenant<DB>(tenant: string): TenantReader<DB> {
+    return scopedToTenant(this.read<DB>(), tenant);
+  }
+
+  async databaseTime(): Promise<number> {
+    const [row] = await this.query(readDatabaseTime, {});
+    return row!.now;
+  }
+
+  async close(): Promise<void> {
+    await this.#writer?.units.drain();
+    this.#reader.database.close();
+    this.#writer?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+interface Writer {
+  readonly units: SqliteUnits;
+  close(): void;
+}
+
+function openWriter(file: string, options: SqliteOptions, scope: UnitScope<SqliteUnit>): Writer {
+  const unlock = lockForWriting(file);
+  const database = open(file, {});
+  try {
+    secureWriter(database, options.unsafeSynchronous);
+  } catch (error) {
+    database.close();
+    unlock();
+    throw error;
+  }
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const report = options.report ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)));
+  return {
+    units: new SqliteUnits(new SqliteConnection(database), scope, limits, report),
+    close: () => {
+      database.close();
+      unlock();
+    },
+  };
+}
+
+function openReader(file: string): SqliteConnection {
+  const database = open(file, { readonly: true, fileMustExist: true });
+  secureReader(database);
+  return new SqliteConnection(database);
+}
+
+function open(file: string, options: Database.Options): Database.Database {
+  try {
+    return new Database(file, options);
+  } catch (error) {
+    throw sqliteError(error);
+  }
+}

@@ -1,0 +1,261 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type Database from 'better-sqlite3';
+import type { Kysely } from 'kysely';
+import { InternalError, UpstreamError } from '../errors/muster-error.ts';
+import { Deadline } from './deadline.ts';
+import { kyselyOver } from './kysely-dialect.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
+import { sqliteError, sqliteUnavailable } from './sqlite-errors.ts';
+import { SqliteUnit } from './sqlite-unit.ts';
+import type { StoreStatistics, Unit, UnitOptions } from './store.ts';
+import type { UnitScope } from './unit-scope.ts';
+
+/** Bounds of a batch and of the line before it. */
+export interface BatchLimits {
+  /** Units in one COMMIT. */
+  readonly units: number;
+  /** How long a batch takes in further units, in milliseconds. */
+  readonly milliseconds: number;
+  /** How long one closure may take, in milliseconds. */
+  readonly deadlineMs: number;
+  /** Units that may wait; one more is refused as overloaded. */
+  readonly queue: number;
+}
+
+interface Waiting {
+  readonly work: (tx: Unit) => Promise<unknown>;
+  readonly deadlineMs: number;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** A unit that has run; its fate hangs on the COMMIT of its batch. */
+type Ran = { readonly waiting: Waiting } & (
+  | { readonly ok: true; readonly value: unknown; readonly actions: readonly (() => void)[] }
+  | { readonly ok: false; readonly error: unknown }
+);
+
+/**
+ * Runs units of work on SQLite's one write connection. A leader takes queued units strictly one after the other into one
+ * BEGIN IMMEDIATE, each inside a savepoint, and settles them only when the COMMIT that carries them is durable: one
+ * fdatasync answers many callers. Two closures never interleave: savepoints are a stack, and rolling back one would
+ * silently discard the other.
+ */
+export class SqliteUnits {
+  readonly #connection: SqliteConnection;
+  readonly #scope: UnitScope<SqliteUnit>;
+  readonly #limits: BatchLimits;
+  readonly #report: (error: unknown) => void;
+  readonly #kysely: Kysely<unknown>;
+  readonly #control: TransactionControl;
+  readonly #deadline = new Deadline();
+  /** Closures run in the context the store was opened in, not in that of whichever caller made the leader start. */
+  readonly #inOwnContext = AsyncLocalStorage.snapshot();
+  readonly #queue: Waiting[] = [];
+  #leader: Promise<void> | undefined;
+  #closed = false;
+  #committedUnits = 0;
+  #rejectedUnits = 0;
+  #commits = 0;
+
+  constructor(
+    connection: SqliteConnection,
+    scope: UnitScope<SqliteUnit>,
+    limits: BatchLimits,
+    report: (error: unknown) => void,
+  ) {
+    this.#connection = connection;
+    this.#scope = scope;
+    this.#limits = limits;
+    this.#report = report;
+    this.#control = transactionControl(connection.database);
+    this.#kysely = kyselyOver(
+      'sqlite',
+      unitConnections(() => scope.current()),
+    );
+  }
+
+  get statistics(): StoreStatistics {
+    return {
+      committedUnits: this.#committedUnits,
+      rejectedUnits: this.#rejectedUnits,
+      commits: this.#commits,
+      queuedUnits: this.#queue.length,
+    };
+  }
+
+  /** Queues a unit; see `Store.unit`. */
+  async enqueue<T>(work: (tx: Unit) => Promise<T>, options: UnitOptions): Promise<T> {
+    this.#scope.assertOutside('store.unit');
+    if (this.#closed) throw new UpstreamError('shutting-down', 'the store is closing');
+    if (this.#queue.length >= this.#limits.queue) {
+      throw new UpstreamError('overloaded', `${this.#limits.queue} units of work are waiting`, {
+        retryAfterSeconds: 1,
+      });
+    }
+    const settled = new Promise<unknown>((resolve, reject) => {
+      this.#queue.push({ work, deadlineMs: options.deadlineMs ?? this.#limits.deadlineMs, resolve, reject });
+    });
+    this.#leader ??= this.#inOwnContext(() => this.#lead());
+    return (await settled) as T;
+  }
+
+  /** Refuses new units and returns when those waiting are settled. */
+  async drain(): Promise<void> {
+    this.#closed = true;
+    await this.#leader;
+  }
+
+  async #lead(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        // Units asked for in the same turn of the event loop join the batch.
+        await nextTurn();
+        await this.#runBatch();
+      }
+    } finally {
+      this.#leader = undefined;
+    }
+  }
+
+  async #runBatch(): Promise<void> {
+    const batch: Ran[] = [];
+    try {
+      this.#control.begin.run();
+      await this.#fill(batch);
+      this.#commit();
+    } catch (error) {
+      this.#abandon(batch, error);
+      return;
+    }
+    this.#commits += 1;
+    for (const ran of batch) this.#settle(ran);
+  }
+
+  async #fill(batch: Ran[]): Promise<void> {
+    const until = performance.now() + this.#limits.milliseconds;
+    while (batch.length < this.#limits.units && performance.now() < until) {
+      const waiting = this.#queue.shift() ?? (await this.#lateComer());
+      if (waiting === undefined) return;
+      const ran = await this.#runOne(waiting);
+      batch.push(ran);
+      if (!this.#connection.database.inTransaction)
+        throw ran.ok ? new InternalError('the batch was ended from inside') : ran.error;
+    }
+  }
+
+  /** Waits one turn for a unit that the last one's neighbours may be about to ask for. */
+  async #lateComer(): Promise<Waiting | undefined> {
+    await nextTurn();
+    return this.#queue.shift();
+  }
+
+  async #runOne(waiting: Waiting): Promise<Ran> {
+    const database = this.#connection.database;
+    const unit = new SqliteUnit(this.#connection, this.#kysely);
+    this.#control.savepoint.run();
+    try {
+      const value = await this.#closure(waiting, unit);
+      if (unit.failure !== undefined) throw unit.failure;
+      this.#control.release.run();
+      return { waiting, ok: true, value, actions: unit.committedActions };
+    } catch (error) {
+      unit.end();
+      if (database.inTransaction) {
+        this.#control.rollbackTo.run();
+        this.#control.release.run();
+      }
+      return { waiting, ok: false, error };
+    }
+  }
+
+  async #closure(waiting: Waiting, unit: SqliteUnit): Promise<unknown> {
+    const late = new Promise<never>((_resolve, reject) => {
+      this.#deadline.start(waiting.deadlineMs, () => {
+        unit.end();
+        reject(new InternalError(`a unit of work did not return within ${waiting.deadlineMs} ms`));
+      });
+    });
+    try {
+      return await Promise.race([this.#scope.run(unit, () => waiting.work(unit)), late]);
+    } finally {
+      unit.end();
+      this.#deadline.stop();
+    }
+  }
+
+  #commit(): void {
+    try {
+      this.#control.commit.run();
+    } catch (error) {
+      throw sqliteUnavailable('the database refused to commit', error);
+    }
+  }
+
+  #abandon(batch: readonly Ran[], cause: unknown): void {
+    if (this.#connection.database.inTransaction) this.#control.rollback.run();
+    // When not even BEGIN worked, whoever waits first is told so; otherwise a failing disk would keep them all waiting.
+    const concerned = batch.length > 0 ? batch.map((ran) => ran.waiting) : this.#queue.splice(0, this.#limits.units);
+    const error = sqliteError(cause);
+    const told = error instanceof UpstreamError ? error : sqliteUnavailable('the batch was rolled back', cause);
+    for (const waiting of concerned) {
+      this.#rejectedUnits += 1;
+      waiting.reject(told);
+    }
+  }
+
+  #settle(ran: Ran): void {
+    if (!ran.ok) {
+      this.#rejectedUnits += 1;
+      ran.waiting.reject(ran.error);
+      return;
+    }
+    this.#committedUnits += 1;
+    for (const action of ran.actions) {
+      try {
+        action();
+      } catch (error) {
+        this.#report(error);
+      }
+    }
+    ran.waiting.resolve(ran.value);
+  }
+}
+
+type Control = Database.Statement<[]>;
+
+/** The leader's own statements, prepared once: parsing them would cost as much as a short unit's work. */
+interface TransactionControl {
+  readonly begin: Control;
+  readonly savepoint: Control;
+  readonly release: Control;
+  readonly rollbackTo: Control;
+  readonly commit: Control;
+  readonly rollback: Control;
+}
+
+function transactionControl(database: Database.Database): TransactionControl {
+  const prepare = (sql: string): Control => database.prepare<[]>(sql);
+  return {
+    begin: prepare('BEGIN IMMEDIATE'),
+    savepoint: prepare('SAVEPOINT unit'),
+    release: prepare('RELEASE unit'),
+    rollbackTo: prepare('ROLLBACK TO unit'),
+    commit: prepare('COMMIT'),
+    rollback: prepare('ROLLBACK'),
+  };
+}
+
+function unitConnections(current: () => SqliteUnit) {
+  const connection = {
+    executeQuery: async <R>(compiled: { sql: string; parameters: readonly unknown[] }) => {
+      const { rows, affected } = current().perform((open) => open.query(compiled.sql, compiled.parameters));
+      return { rows: rows as R[], numAffectedRows: BigInt(affected) };
+    },
+    streamQuery: () => {
+      throw new InternalError('a unit of work does not stream');
+    },
+  };
+  return { acquire: () => Promise.resolve(connection), release: () => undefined };
+}

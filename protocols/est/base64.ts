@@ -1,0 +1,66 @@
+import { PeerError } from '../../core/errors/muster-error.ts';
+import { decodePem } from '../../core/x509/pem.ts';
+import { Asn1Error } from '../../core/asn1/asn1-error.ts';
+
+/** How the base64 of an answer is laid out: 64-column lines, or one line. */
+export type Layout = 'columns-64' | 'none';
+
+const SEQUENCE = 0x30;
+const LINE_FEED = 0x0a;
+const PAD = 0x3d;
+const COLUMNS = 64;
+const ALPHABET = new TextEncoder().encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/**
+ * The DER in a request body. RFC 8951 §3: base64, with or without white space, whatever Content-Transfer-Encoding says;
+ * besides, for the clients that send them: bare DER, and one PEM block with one of the labels.
+ *
+ * @throws PeerError `bad-encoding` for anything else
+ */
+export function decodeBody(body: Uint8Array, pemLabels: readonly string[]): Uint8Array {
+  // A SEQUENCE begins with 0x30, the character '0', with which no base64 of a SEQUENCE begins: that is an 'M'.
+  if (body[0] === SEQUENCE) return body;
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1').trim();
+  if (text === '') throw new PeerError('bad-encoding', 'expected a certification request, found an empty body');
+  return text.startsWith('-----') ? decodeOnePem(text, pemLabels) : decodeBase64(text);
+}
+
+/**
+ * Base64 (RFC 4648 §4) as octets: a string that held a private key could not be erased. `columns-64` ends every line
+ * with LF.
+ */
+export function encodeBase64(bytes: Uint8Array, layout: Layout): Uint8Array {
+  const characters = Math.ceil(bytes.length / 3) * 4;
+  const out = new Uint8Array(layout === 'none' ? characters : characters + Math.ceil(characters / COLUMNS));
+  let at = 0;
+  for (let i = 0; i < bytes.length; i += 3) {
+    const [a, b, c] = [bytes[i]!, bytes[i + 1], bytes[i + 2]];
+    out[at++] = ALPHABET[a >> 2]!;
+    out[at++] = ALPHABET[((a & 0x03) << 4) | ((b ?? 0) >> 4)]!;
+    out[at++] = b === undefined ? PAD : ALPHABET[((b & 0x0f) << 2) | ((c ?? 0) >> 6)]!;
+    out[at++] = c === undefined ? PAD : ALPHABET[c & 0x3f]!;
+    if (layout === 'columns-64' && (at + 1) % (COLUMNS + 1) === 0) out[at++] = LINE_FEED;
+  }
+  if (at < out.length) out[at] = LINE_FEED;
+  return out;
+}
+
+function decodeBase64(text: string): Uint8Array {
+  const compact = text.replaceAll(/[ \t\r\n]+/g, '');
+  if (!BASE64.test(compact))
+    throw new PeerError('bad-encoding', 'expected base64, found other characters or broken padding');
+  return new Uint8Array(Buffer.from(compact, 'base64'));
+}
+
+function decodeOnePem(text: string, labels: readonly string[]): Uint8Array {
+  try {
+    const blocks = decodePem(text);
+    const [block] = blocks;
+    if (blocks.length === 1 && block && labels.includes(block.label)) return block.der;
+  } catch (error) {
+    if (!(error instanceof Asn1Error)) throw error;
+    throw new PeerError('bad-encoding', error.message, { cause: error });
+  }
+  throw new PeerError('bad-encoding', `expected one PEM block labelled ${labels[0]}, found another`);
+}

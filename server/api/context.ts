@@ -1,0 +1,24 @@
+import type { AuthorityDirectory } from '../../core/authority/directory.ts';
+import type { StoredEndpoints } from '../../core/enrollment/endpoints.ts';
+import type { SecretHash } from '../../core/enrollment/secrets.ts';
+import type { Store } from '../../core/store/store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { Doctor } from './doctor.ts';
+
+/** What the API stands on; made in the composition root. */
+export interface ApiContext {
+  /** Version of Muster, for the OpenAPI document. */
+  readonly version: string;
+  readonly store: Store;
+  readonly endpoints: Pick<StoredEndpoints, 'resolve' | 'list'>;
+  readonly authorities: Pick<AuthorityDirectory, 'caCertificates'>;
+  readonly secretHash: SecretHash;
+  /** DER SubjectPublicKeyInfo of the key that signs audit checkpoints. */
+  readonly auditPublicKey: Uint8Array;
+  readonly doctor: Doctor;
+  readonly telemetry: Telemetry;
+  readonly metrics: Metrics;
+  /** Requests per minute and source address; 0: no limit. */
+  readonly requestsPerMinute: number;
+}

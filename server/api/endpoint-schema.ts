@@ -1,0 +1,121 @@
+import { type Static, Type } from 'typebox';
+import { AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
+
+const members = { additionalProperties: false } as const;
+
+const estMembers = {
+  authenticators: Type.Array(Type.Enum(AUTHENTICATORS, { description: 'A kind of proof.' }), { description: 'Which proofs of who asks are accepted.', uniqueItems: true }),
+  channelBinding: Type.Enum(['optional', 'required'], { description: 'Proof-of-possession linking (RFC 7030 §3.5).' }),
+  wrapping: Type.Enum(['auto', 'columns-64', 'none'], { description: 'Line length of base64 answers; `auto` goes by the User-Agent.' }),
+  serverKeyGeneration: Type.Boolean({ description: 'Whether the server may make key pairs (RFC 7030 §4.4).' }),
+  csrAttributes: Type.Enum(['none', 'attributes', 'template'], { description: 'What GET /csrattrs answers.' }),
+};
+
+const admissionRule = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 63 }),
+    rule: Type.String({ description: 'A CEL expression that must yield true.', minLength: 1, maxLength: 4_096 }),
+    message: Type.Optional(Type.String({ maxLength: 200 })),
+  },
+  members,
+);
+
+const approval = Type.Union(
+  [
+    Type.Literal('automatic'),
+    Type.Literal('manual'),
+    Type.Object({ when: Type.String({ description: 'A CEL expression.', minLength: 1, maxLength: 4_096 }) }, members),
+  ],
+  { description: 'Who approves: nobody, an operator, or an operator when the expression yields true.' },
+);
+
+const settingsMembers = {
+  attestation: Type.Enum(['off', 'observe', 'enforce'], { description: 'Evidence asked for before a first certificate.' }),
+  admission: Type.Array(admissionRule, { maxItems: 50 }),
+  approval,
+  registrationAuthorities: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
+    description: 'SHA-256 fingerprints of certificates that act as registration authorities.',
+    maxItems: 1_000,
+  }),
+  retryAfterSeconds: Type.Integer({ description: 'Told to a device whose enrolment waits.', minimum: 1, maximum: 172_800 }),
+  pendingLifetimeSeconds: Type.Integer({ description: 'An enrolment waits for its operator this long.', minimum: 60, maximum: 31_536_000 }),
+};
+
+const renewalWindowSeconds = Type.Integer({ description: 'Before notAfter, from which on renewal is granted; absent: at any time.', minimum: 0 });
+
+/** An endpoint as the API shows it. */
+export const endpointView = Type.Object({
+  id: Type.String(),
+  label: Type.String(),
+  profile: Type.String(),
+  authority: Type.String(),
+  revision: Type.Integer({ description: 'Counts changes; also the ETag.' }),
+  isDefault: Type.Boolean(),
+  protocols: Type.Object({ est: Type.Optional(Type.Object(estMembers)) }),
+  ...settingsMembers,
+  renewalWindowSeconds: Type.Optional(renewalWindowSeconds),
+});
+
+/** Changes to an endpoint's settings (RFC 7396): absent stays, null closes a protocol or lifts a limit. */
+export const endpointChanges = Type.Object(
+  {
+    protocols: Type.Optional(
+      Type.Object({ est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])) }, members),
+    ),
+    attestation: Type.Optional(settingsMembers.attestation),
+    admission: Type.Optional(settingsMembers.admission),
+    approval: Type.Optional(settingsMembers.approval),
+    registrationAuthorities: Type.Optional(settingsMembers.registrationAuthorities),
+    retryAfterSeconds: Type.Optional(settingsMembers.retryAfterSeconds),
+    pendingLifetimeSeconds: Type.Optional(settingsMembers.pendingLifetimeSeconds),
+    renewalWindowSeconds: Type.Optional(Type.Union([renewalWindowSeconds, Type.Null()])),
+  },
+  members,
+);
+export type EndpointChanges = Static<typeof endpointChanges>;
+
+/** A new endpoint: its label, and what shall differ from the defaults. */
+export const endpointDraft = Type.Object(
+  {
+    label: Type.String({ description: 'Unique in the installation; a path segment.', pattern: '^[a-z0-9-]{1,63}$' }),
+    profile: Type.Optional(Type.String({ description: 'Name or id; default: the oldest profile of the tenant.', minLength: 1, maxLength: 64 })),
+    authority: Type.Optional(Type.String({ description: 'Name or id; default: the newest active issuing authority of the tenant.', minLength: 1, maxLength: 64 })),
+    ...endpointChanges.properties,
+  },
+  members,
+);
+
+/** A new endpoint before anything is opened: closed for every protocol. */
+export const CLOSED_ENDPOINT: EndpointSettings = {
+  protocols: {},
+  attestation: 'off',
+  admission: [],
+  approval: 'automatic',
+  registrationAuthorities: [],
+  retryAfterSeconds: 60,
+  pendingLifetimeSeconds: 7 * 86_400,
+};
+
+/** EST when it is opened without saying more: one-time secrets for the first certificate, certificates afterwards. */
+const openEst: EstSettings = {
+  authenticators: ['password', 'certificate'],
+  channelBinding: 'optional',
+  wrapping: 'auto',
+  serverKeyGeneration: false,
+  csrAttributes: 'none',
+};
+
+/** The settings after changes. */
+export function changedSettings(before: EndpointSettings, changes: EndpointChanges): EndpointSettings {
+  const { protocols, renewalWindowSeconds: window, admission, ...rest } = changes;
+  const { protocols: open, renewalWindowSeconds: oldWindow, ...kept } = before;
+  const est = protocols?.est === undefined ? open.est : protocols.est && { ...(open.est ?? openEst), ...protocols.est };
+  const renewal = window === undefined ? oldWindow : window;
+  return {
+    ...kept,
+    ...rest,
+    admission: admission ?? kept.admission,
+    protocols: est === null || est === undefined ? {} : { est },
+    ...(renewal !== null && renewal !== undefined && { renewalWindowSeconds: renewal }),
+  };
+}

@@ -1,0 +1,28 @@
+/** What happens to this process and its security, by the name that log lines and `muster_events_total` carry. */
+export const EVENTS = {
+  'server.started': 'info',
+  'server.stopping': 'info',
+  'server.stopped': 'info',
+  'configuration.odd': 'warn',
+  'enrollment.issued': 'info',
+  'enrollment.pending': 'info',
+  'enrollment.rejected': 'warn',
+  'enrollment.approved': 'info',
+  'credential.refused': 'warn',
+  'api.changed': 'info',
+  'api.refused': 'warn',
+  'tls.renewed': 'info',
+  'token.up': 'info',
+  'token.down': 'error',
+  'token.pin-refused': 'error',
+  'audit.fork': 'error',
+  'job.dead': 'error',
+} as const;
+
+export type EventName = keyof typeof EVENTS;
+
+/** What a log line of an event holds besides its name. Secrets never; text of peers is safe, because lines are JSON. */
+export type EventFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** How enrolment requests are answered, for `muster_enrollments_total`. */
+export type EnrollmentOutcome = 'issued' | 'replayed' | 'pending' | 'rejected' | 'failed';

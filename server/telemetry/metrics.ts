@@ -1,0 +1,132 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import type { ReasonCode } from '../../core/errors/reasons.ts';
+import type { EnrollmentOutcome, EventName } from './events.ts';
+import { DURATION_BUCKETS, METRICS } from './metric-names.ts';
+
+/** What is read when somebody scrapes. */
+export interface MetricSources {
+  /** Version of Muster. */
+  readonly version: string;
+  /** The label and state of each token, without asking it. */
+  readonly tokens: () => readonly { readonly label: string; readonly state: string }[];
+  readonly store: () => StoreCounters;
+  readonly eventLoopDelayMilliseconds: () => number;
+}
+
+/** Counters of the store since it was opened. */
+interface StoreCounters {
+  readonly committedUnits: number;
+  readonly rejectedUnits: number;
+  readonly commits: number;
+  readonly queuedUnits: number;
+}
+
+/** One answered HTTP request. */
+interface HttpRequestMeasure {
+  readonly listener: string;
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** The metrics of the process, in a registry of their own. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #httpRequests = this.#counter(METRICS.httpRequests);
+  readonly #httpDuration = new Histogram({
+    name: METRICS.httpDuration.name,
+    help: METRICS.httpDuration.help,
+    labelNames: METRICS.httpDuration.labels,
+    buckets: DURATION_BUCKETS,
+    registers: [this.#registry],
+  });
+  readonly #enrollments = this.#counter(METRICS.enrollments);
+  readonly #events = this.#counter(METRICS.events);
+
+  constructor(sources: MetricSources) {
+    collectDefaultMetrics({ register: this.#registry });
+    this.#gauge(METRICS.buildInfo, (gauge) => gauge.set({ version: sources.version, node: process.version }, 1));
+    this.#gauge(METRICS.eventLoopDelay, (gauge) => gauge.set(sources.eventLoopDelayMilliseconds() / 1000));
+    this.#gauge(METRICS.tokenUp, (gauge) => {
+      gauge.reset();
+      for (const { label, state } of sources.tokens()) gauge.set({ token: label, state }, state === 'up' ? 1 : 0);
+    });
+    this.#observeStore(sources.store);
+  }
+
+  /** The media type of {@link expose}. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics in the Prometheus text format. */
+  expose(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** Counts and times an answered HTTP request. */
+  countRequest({ listener, route, method, status, seconds }: HttpRequestMeasure): void {
+    this.#httpRequests.inc({ listener, route, method, status });
+    this.#httpDuration.observe({ listener, route }, seconds);
+  }
+
+  /** Counts an answer to an enrolment request; `reason` where there is one. */
+  countEnrollment(protocol: string, outcome: EnrollmentOutcome, reason?: ReasonCode): void {
+    this.#enrollments.inc({ protocol, outcome, reason: reason ?? '' });
+  }
+
+  countEvent(event: EventName): void {
+    this.#events.inc({ event });
+  }
+
+  #observeStore(read: () => StoreCounters): void {
+    this.#gauge(METRICS.storeQueue, (gauge) => gauge.set(read().queuedUnits));
+    this.#counter(METRICS.storeCommits, (counter) => raise(counter, {}, read().commits));
+    this.#counter(METRICS.storeUnits, (counter) => {
+      const { committedUnits, rejectedUnits } = read();
+      raise(counter, { result: 'committed' }, committedUnits);
+      raise(counter, { result: 'rejected' }, rejectedUnits);
+    });
+  }
+
+  #counter<L extends string>(metric: MetricDefinition<L>, collect?: (counter: Counter<L>) => void): Counter<L> {
+    const { name, help, labels } = metric;
+    return new Counter<L>({
+      name,
+      help,
+      labelNames: labels,
+      registers: [this.#registry],
+      ...(collect && {
+        collect() {
+          this.reset();
+          collect(this);
+        },
+      }),
+    });
+  }
+
+  #gauge<L extends string>(metric: MetricDefinition<L>, collect: (gauge: Gauge<L>) => void): void {
+    const { name, help, labels } = metric;
+    new Gauge<L>({
+      name,
+      help,
+      labelNames: labels,
+      registers: [this.#registry],
+      collect() {
+        collect(this);
+      },
+    });
+  }
+}
+
+interface MetricDefinition<L extends string> {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly L[];
+}
+
+/** A counter that somebody else counts: it was reset and takes the whole value. */
+function raise<L extends string>(counter: Counter<L>, labels: Parameters<Counter<L>['labels']>[0], value: number): void {
+  counter.labels(labels).inc(value);
+}
