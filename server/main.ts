@@ -1,33 +1,37 @@
-import { writeSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { serve } from './composition/serve.ts';
+import { ConfigurationError } from './configuration/configuration-error.ts';
+import { loadConfiguration } from './configuration/load.ts';
+import { parseServeArguments, serveUsage } from './configuration/serve-arguments.ts';
+import { announcementText, writeReadyFile } from './installation/announcement.ts';
+import { reasonOf } from '../core/errors/muster-error.ts';
 
-import { AuditSequencer } from '../core/audit/audit-sequencer.ts';
-import { auditMigrations } from '../core/audit/migrations.ts';
-import { AuthorityDirectory } from '../core/authority/directory.ts';
-import { authorityMigrations } from '../core/authority/migrations.ts';
-import { ProfileDirectory } from '../core/authority/profiles.ts';
-import { InternalError } from '../core/errors/muster-error.ts';
-import { credentialVerifier } from '../core/enrollment/credentials.ts';
-import { StoredEndpoints } from '../core/enrollment/endpoints.ts';
-import { expirePending } from '../core/enrollment/enrollments.ts';
-import { Hall } from '../core/enrollment/hall.ts';
-import type { FaultPoint } from '../core/enrollment/issuance.ts';
-import { enrollmentMigrations } from '../core/enrollment/migrations.ts';
-import { secretHash } from '../core/enrollment/secrets.ts';
-import type { KeyAlgorithm } from '../core/keys/key-algorithm.ts';
-import { openKeyStore, type KeyStore, type TokenConfig } from '../core/keys/key-store.ts';
-import { provisionSoftHsm } from '../core/keys/softhsm.ts';
-import { newId } from '../core/store/id.ts';
-import { JobRunner } from '../core/store/job-runner.ts';
-import { MemoryShortLived } from '../core/store/memory-short-lived.ts';
-import { migrate } from '../core/store/migrations.ts';
-import { openPostgres } from '../core/store/postgres-store.ts';
-import { openRedisShortLived } from '../core/store/redis-short-lived.ts';
-import type { ShortLived } from '../core/store/short-lived.ts';
-import { openSqlite } from '../core/store/sqlite-store.ts';
-import { storeMigrations } from '../core/store/store-migrations.ts';
-import type { Store } from '../core/store/store.ts';
-import { takenKeysOf } from '../core/store/taken-keys.ts';
-import { encodePem } from '../core/x509/pem.ts';
-import { storedInventory } from '../devices/inventory/devices.ts';
-import { inventoryMigrations } from '../devices/inventory/migrations.ts';
+/** `npm start`: serves until SIGINT or SIGTERM. Exit codes: 0 stopped, 1 could not start, 2 wrong flags or settings. */
+async function main(): Promise<void> {
+  const flags = parseServeArguments(process.argv.slice(2));
+  if (flags.help) {
+    process.stdout.write(serveUsage);
+    return;
+  }
+  const server = await serve(loadConfiguration({ arguments: flags, environment: process.env, folder: process.cwd() }));
+  const stop = (): void => {
+    // A second signal means now.
+    process.once('SIGINT', () => process.exit(130));
+    void server.close().then(() => process.exit(0));
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  if (flags.readyFile !== undefined) writeReadyFile(flags.readyFile, await server.announce());
+  // Secrets are shown to a person or written to a closed file; never to a log, which standard output is when it is piped.
+  if (process.stderr.isTTY) process.stderr.write(announcementText(await server.announce()));
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigurationError) {
+    console.error(error.message);
+    process.exit(2);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(`muster could not start: ${message} (${reasonOf(error)})`);
+  if (error instanceof Error && error.cause !== undefined) console.error(error.cause);
+  process.exit(1);
+});

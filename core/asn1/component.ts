@@ -42,6 +42,8 @@ export function writeComponent(writer: Writer, value: unknown, component: Compon
   const { defaultDer } = component;
   if (defaultDer === undefined) return component.schema.write(writer, value);
   if (value === component.defaultValue) return;
+  // Unequal primitive values have unequal encodings; objects may be equal in theirs.
+  if (typeof value !== 'object') return component.schema.write(writer, value);
   const mark = writer.written;
   component.schema.write(writer, value);
   const der = writer.since(mark);

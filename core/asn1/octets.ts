@@ -107,6 +107,7 @@ function readNamedBits<N extends string>(reader: Reader, end: number, nameOf: Ma
   }
   const set = new Set<N>();
   const length = (end - start) * 8 - unusedBits;
+  if (length > Math.max(-1, ...nameOf.keys()) + 1) throw reader.fault('named bits', `bit ${length - 1}`); // the last bit is one
   for (let bit = 0; bit < length; bit++) {
     if ((reader.bytes[start + (bit >> 3)]! & (0x80 >> (bit & 7))) === 0) continue;
     const name = nameOf.get(bit);

@@ -23,7 +23,7 @@ export const oid: Schema<string> = tagged(UNIVERSAL.oid, {
       reader.offset = end;
       return known.text;
     }
-    const octets = reader.bytes.slice(reader.offset, end);
+    const octets = new Uint8Array(reader.view(reader.offset, end)); // a copy: the memo outlives the input
     const text = readArcs(reader, end);
     decoded[slot] = { octets, text };
     return text;

@@ -1,6 +1,8 @@
 import { identifierWidth } from './identifier.ts';
 
 const INITIAL_BYTES = 1024;
+// Up to here a loop is faster than a call of `set`; most contents are shorter.
+const SHORT_BYTES = 32;
 
 /**
  * Writes an encoding backwards, last octet first: when a header is due, its length is known, and nothing moves.
@@ -16,9 +18,9 @@ export class Writer {
   }
 
   octets(value: Uint8Array): void {
-    if (this.written + value.length > this.#bytes.length) this.#grow(value.length);
-    this.written += value.length;
-    this.#bytes.set(value, this.#bytes.length - this.written);
+    const { bytes, start } = this.reserve(value.length);
+    if (value.length > SHORT_BYTES) bytes.set(value, start);
+    else for (let i = 0; i < value.length; i++) bytes[start + i] = value[i]!;
   }
 
   /** Makes room for `length` octets and answers the buffer and the index of the first of them. */

@@ -59,14 +59,10 @@ export function decodeEntry(bytes: Uint8Array): AuditEntry | undefined {
   try {
     const { v, ...entry } = JSON.parse(utf8Strict.decode(bytes)) as AuditEntry & { v: unknown };
     // Only what encodes to the same bytes was written by us.
-    return v === ENTRY_VERSION && sameText(encodeEntry(entry), bytes) ? entry : undefined;
+    return v === ENTRY_VERSION && Buffer.compare(encodeEntry(entry), bytes) === 0 ? entry : undefined;
   } catch {
     return undefined;
   }
 }
 
 const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function sameText(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, index) => octet === b[index]);
-}

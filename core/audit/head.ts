@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { InternalError } from '../errors/muster-error.ts';
 import { statement } from '../store/statement.ts';
 import type { Store } from '../store/store.ts';
@@ -55,14 +56,36 @@ export async function listUnsignedTrees(store: Store): Promise<AuditTree[]> {
   return rows.map((row) => treeOfColumn(row.tenant));
 }
 
-/** The trees that have entries waiting for their place. */
-export async function listWaitingTrees(store: Store): Promise<AuditTree[]> {
-  const rows = await store
-    .read<AuditTables>()
+const selectWaits = statement<AuditTables>()('audit-tree-waits', (db, p: { tenant: string }) =>
+  db
     .selectFrom('audit_entries')
     .select('tenant')
-    .distinct()
     .where('tree_index', 'is', null)
-    .execute();
-  return rows.map((row) => treeOfColumn(row.tenant));
+    .where('tenant', '=', p.tenant)
+    .limit(sql.lit(1)),
+);
+
+const selectNextWaiting = statement<AuditTables>()('audit-tree-next-waiting', (db, p: { after: string }) =>
+  db
+    .selectFrom('audit_entries')
+    .select('tenant')
+    .where('tree_index', 'is', null)
+    .where('tenant', '>', p.after)
+    .orderBy('tenant')
+    .limit(sql.lit(1)),
+);
+
+/**
+ * The trees that have entries waiting for their place. One look-up a tree: a DISTINCT would read all that waits, which
+ * after an outage is a lot.
+ */
+export async function listWaitingTrees(store: Store): Promise<AuditTree[]> {
+  const installation = tenantColumn(null);
+  const trees = (await store.query(selectWaits, { tenant: installation })).length > 0 ? [installation] : [];
+  for (let after = installation; ;) {
+    const [next] = await store.query(selectNextWaiting, { after });
+    if (next === undefined) return trees.map(treeOfColumn);
+    trees.push(next.tenant);
+    after = next.tenant;
+  }
 }

@@ -37,7 +37,7 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
 
 /** Whether two hashes are equal; hashes of a public tree are no secret, so this need not take constant time. */
 export function hashesEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, index) => octet === b[index]);
+  return Buffer.compare(a, b) === 0;
 }
 
 /**

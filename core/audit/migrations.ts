@@ -53,6 +53,12 @@ async function createTrees(schema: Schema, types: ColumnTypes): Promise<void> {
     .addColumn('checkpoint_size', types.integer, (column) => column.notNull())
     .execute();
   await schema
+    .createIndex('audit_heads_unsigned')
+    .on('audit_heads')
+    .column('tenant')
+    .where(sql.ref('size'), '>', sql.ref('checkpoint_size'))
+    .execute();
+  await schema
     .createTable('audit_tiles')
     .addColumn('tenant', types.textKey, (column) => column.notNull())
     .addColumn('level', types.integer, (column) => column.notNull())

@@ -1,6 +1,6 @@
 import { createPublicKey, hash, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { InternalError } from '../errors/muster-error.ts';
+import { InternalError, PeerError } from '../errors/muster-error.ts';
 
 /**
  * Signed notes (https://c2sp.org/signed-note): a text ending in a newline, a blank line, and signature lines of the
@@ -57,7 +57,7 @@ export async function signNote(text: string, keyName: string, signer: NoteSigner
 /**
  * Opens a note. The signature of the first of `publicKeys` (DER SubjectPublicKeyInfo) that signed under `keyName`
  * must verify; as signed-note demands, signatures of other keys are ignored, and one bad signature of a known key
- * spoils the note.
+ * spoils the note. Throws PeerError `bad-encoding` or `bad-algorithm` for a key that is no Ed25519 or P-256 key.
  */
 export function openNote(note: string, keyName: string, publicKeys: readonly Uint8Array[]): OpenedNote {
   const parts = splitNote(note);
@@ -115,11 +115,19 @@ interface NoteKey {
 }
 
 function readKey(spki: Uint8Array): NoteKey {
-  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  const key = parseKey(spki);
   const type = key.asymmetricKeyType;
   if (type === 'ed25519') return { algorithm: 'ed25519', spki, key };
   if (type === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return { algorithm: 'ecdsa', spki, key };
-  throw new InternalError(`expected an Ed25519 or P-256 key for the audit log, found ${type ?? 'a secret key'}`);
+  throw new PeerError('bad-algorithm', `expected an Ed25519 or P-256 key for the audit log, found ${type}`);
+}
+
+function parseKey(spki: Uint8Array): KeyObject {
+  try {
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch (cause) {
+    throw new PeerError('bad-encoding', 'expected a public key as DER SubjectPublicKeyInfo', { cause });
+  }
 }
 
 function keyId(keyName: string, { algorithm, spki }: NoteKey): Buffer {

@@ -31,3 +31,8 @@ export async function isAuthorityKey(store: Store, spkiSha256: string): Promise<
     .executeTakeFirst();
   return row !== undefined;
 }
+
+/** An authority of any tenant, for what is public of it. */
+export function authorityById(store: Store, id: string): Promise<AuthorityRow | undefined> {
+  return store.read<AuthorityTables>().selectFrom('authorities').selectAll().where('id', '=', id).executeTakeFirst();
+}

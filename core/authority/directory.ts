@@ -7,7 +7,7 @@ import { namesEqual } from '../x509/name.ts';
 import { octetsEqual } from '../x509/octets.ts';
 import { keyIdentifier } from '../x509/public-key.ts';
 import { defaultSignatureAlgorithm } from '../x509/signature-algorithm.ts';
-import { listAuthorities } from './authorities.ts';
+import { authorityById, listAuthorities } from './authorities.ts';
 import { caKeyOf, type CaKey } from './ca-key.ts';
 import type { IssuerContext } from './prepare.ts';
 import type { AuthorityRow } from './tables.ts';
@@ -63,6 +63,12 @@ export class AuthorityDirectory {
   /** What a device needs to trust an authority: its certificate first, the root's last (RFC 7030 §4.1.3). */
   async caCertificates(tenant: string, id: string): Promise<readonly Uint8Array[]> {
     return (await this.issuer(tenant, id)).chain.map((certificate) => certificate.der);
+  }
+
+  /** The certificate of an authority of any tenant, DER: what every certificate it issued points to anyway. */
+  async publicCertificate(id: string): Promise<Uint8Array | undefined> {
+    const row = await authorityById(this.#store, id);
+    return row?.certificate;
   }
 
   async #ofTenant(tenant: string): Promise<ReadonlyMap<string, Issuer>> {

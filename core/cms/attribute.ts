@@ -16,12 +16,16 @@ const wireAttribute = sequence('Attribute', { attrType: oid, attrValues: setOf(a
 export const attributesSchema = setOf(wireAttribute, { max: 64 });
 
 /** The attributes of a decoded `SET OF Attribute`. */
-export function attributesFromWire(wire: readonly { attrType: string; attrValues: readonly Uint8Array[] }[]): Attribute[] {
+export function attributesFromWire(
+  wire: readonly { attrType: string; attrValues: readonly Uint8Array[] }[],
+): Attribute[] {
   return wire.map(({ attrType, attrValues }) => ({ type: attrType, values: attrValues }));
 }
 
 /** The wire form of attributes. */
-export function attributesToWire(attributes: readonly Attribute[]): { attrType: string; attrValues: readonly Uint8Array[] }[] {
+export function attributesToWire(
+  attributes: readonly Attribute[],
+): { attrType: string; attrValues: readonly Uint8Array[] }[] {
   return attributes.map(({ type, values }) => ({ attrType: type, attrValues: values }));
 }
 

@@ -1,10 +1,23 @@
 import { encode } from '../asn1/codec.ts';
 import type { Limits } from '../asn1/codec.ts';
 import { implicit, octetString, optional, sequence, smallInteger, withDer } from '../asn1/schema.ts';
-import { SET_OF, attributesFromWire, attributesSchema, attributesToWire, contentTypeAttribute, retag } from './attribute.ts';
+import {
+  SET_OF,
+  attributesFromWire,
+  attributesSchema,
+  attributesToWire,
+  contentTypeAttribute,
+  retag,
+} from './attribute.ts';
 import type { Attribute } from './attribute.ts';
 import { CmsDecryptError } from './cms-error.ts';
-import { cipherIdentifier, freshContentKey, freshGcmParameters, gcmParametersOf, keyLengthOf } from './content-cipher.ts';
+import {
+  cipherIdentifier,
+  freshContentKey,
+  freshGcmParameters,
+  gcmParametersOf,
+  keyLengthOf,
+} from './content-cipher.ts';
 import type { GcmCipher, GcmParameters } from './content-cipher.ts';
 import { openGcm, sealGcm } from './content-encryption.ts';
 import { decodeContent, encodeContentInfo } from './content-info.ts';
@@ -60,7 +73,8 @@ export async function buildAuthEnvelopedData(template: AuthEnvelopedDataTemplate
   const contentKey = freshContentKey(cipher);
   const parameters = freshGcmParameters(cipher);
   const recipientInfos = await Promise.all(recipients.map((recipient) => recipientInfoFor(recipient, contentKey)));
-  const attributes = contentType === CONTENT_TYPE.data ? undefined : attributesToWire([contentTypeAttribute(contentType)]);
+  const attributes =
+    contentType === CONTENT_TYPE.data ? undefined : attributesToWire([contentTypeAttribute(contentType)]);
   const authenticated = attributes === undefined ? new Uint8Array() : encode(attributesSchema, attributes);
   const { ciphertext, tag } = sealGcm(parameters, contentKey, content, authenticated);
   contentKey.fill(0);

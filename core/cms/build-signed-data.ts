@@ -1,6 +1,12 @@
 import { decode, encode } from '../asn1/codec.ts';
 import { algorithmIdentifierSchema } from './algorithm-identifier.ts';
-import { attributesSchema, attributesToWire, contentTypeAttribute, messageDigestAttribute, retag } from './attribute.ts';
+import {
+  attributesSchema,
+  attributesToWire,
+  contentTypeAttribute,
+  messageDigestAttribute,
+  retag,
+} from './attribute.ts';
 import type { Attribute } from './attribute.ts';
 import { certificateIdentity, identifierOf } from './certificate-identity.ts';
 import type { CertificateIdentifier } from './certificate-identity.ts';

@@ -1,5 +1,17 @@
 import { decode } from '../asn1/codec.ts';
-import { any, bitString, boolean, choice, defaulted, explicit, implicit, octetString, oid, optional, sequence } from '../asn1/schema.ts';
+import {
+  any,
+  bitString,
+  boolean,
+  choice,
+  defaulted,
+  explicit,
+  implicit,
+  octetString,
+  oid,
+  optional,
+  sequence,
+} from '../asn1/schema.ts';
 import { sequenceOf, serialInteger, smallInteger } from '../asn1/schema.ts';
 import { namesEqual, parseName } from '../x509/name.ts';
 import { octetsEqual } from '../x509/octets.ts';
@@ -7,7 +19,7 @@ import { EXTENSION } from '../x509/oids.ts';
 import { CmsError } from './cms-error.ts';
 
 /** IssuerAndSerialNumber (RFC 5652 §10.2.4). */
-export interface IssuerAndSerialNumber {
+interface IssuerAndSerialNumber {
   /** The complete encoding of the issuer's Name. */
   readonly issuer: Uint8Array;
   /** Content octets of the INTEGER; old Cisco devices send negative ones, which must come back octet for octet. */
@@ -63,10 +75,12 @@ const certificateSchema = sequence('Certificate', {
 
 /** Reads the identity of a certificate in DER. Throws Asn1Error. */
 export function certificateIdentity(certificate: Uint8Array): CertificateIdentity {
-  const { issuer, serialNumber, subjectPublicKeyInfo, extensions: found } = decode(
-    certificateSchema,
-    certificate,
-  ).tbsCertificate;
+  const {
+    issuer,
+    serialNumber,
+    subjectPublicKeyInfo,
+    extensions: found,
+  } = decode(certificateSchema, certificate).tbsCertificate;
   const identifier = found?.find(({ extnID }) => extnID === EXTENSION.subjectKeyIdentifier);
   const subjectKeyIdentifier = identifier === undefined ? undefined : decode(octetString, identifier.extnValue);
   return { issuer, serialNumber, subjectKeyIdentifier, subjectPublicKeyInfo };
@@ -77,7 +91,10 @@ export function certificateIdentity(certificate: Uint8Array): CertificateIdentit
  *
  * @throws CmsError `invalid-argument` where it has no subjectKeyIdentifier to be named by
  */
-export function identifierOf(certificate: CertificateIdentity, kind: CertificateIdentifier['kind']): CertificateIdentifier {
+export function identifierOf(
+  certificate: CertificateIdentity,
+  kind: CertificateIdentifier['kind'],
+): CertificateIdentifier {
   const { issuer, serialNumber, subjectKeyIdentifier } = certificate;
   if (kind === 'issuerAndSerialNumber') return { kind, value: { issuer, serialNumber } };
   if (subjectKeyIdentifier !== undefined) return { kind, value: subjectKeyIdentifier };
@@ -94,7 +111,8 @@ export function identifies(identifier: CertificateIdentifier, certificate: Certi
       );
     case 'subjectKeyIdentifier':
       return (
-        certificate.subjectKeyIdentifier !== undefined && octetsEqual(identifier.value, certificate.subjectKeyIdentifier)
+        certificate.subjectKeyIdentifier !== undefined &&
+        octetsEqual(identifier.value, certificate.subjectKeyIdentifier)
       );
   }
 }

@@ -1,7 +1,12 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { decode, encode } from '../asn1/codec.ts';
 import type { SubjectPublicKeyInfo } from '../x509/public-key.ts';
-import { SIGNATURE_ALGORITHMS, algorithmIdentifier, parseSignatureAlgorithm, verifySignature } from '../x509/signature-algorithm.ts';
+import {
+  SIGNATURE_ALGORITHMS,
+  algorithmIdentifier,
+  parseSignatureAlgorithm,
+  verifySignature,
+} from '../x509/signature-algorithm.ts';
 import type { SignatureAlgorithm, SignatureParameters } from '../x509/signature-algorithm.ts';
 import { NULL_PARAMETERS, algorithmIdentifierSchema, hasNoParameters } from './algorithm-identifier.ts';
 import type { DigestAlgorithm } from './digest-algorithm.ts';

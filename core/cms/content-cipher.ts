@@ -65,11 +65,6 @@ export function blockLengthOf(cipher: ContentCipher): number {
   return CIPHERS[cipher].blockLength;
 }
 
-/** The dotted OID that names a cipher in messages and in SMIMECapabilities. */
-export function cipherOid(cipher: ContentCipher): string {
-  return CIPHERS[cipher].oid;
-}
-
 /** The cipher of a dotted OID; undefined for one that is not of the list. */
 export function cipherOfOid(oid: string): ContentCipher | undefined {
   return CIPHER_OF.get(oid);
@@ -111,7 +106,7 @@ export function freshGcmParameters(cipher: GcmCipher): GcmParameters {
 
 /** The AlgorithmIdentifier of a cipher with its parameters. */
 export function cipherIdentifier(parameters: CbcParameters | GcmParameters): AlgorithmIdentifier {
-  const algorithm = cipherOid(parameters.cipher);
+  const algorithm = CIPHERS[parameters.cipher].oid;
   if ('iv' in parameters) return algorithmWith(algorithm, octetString, parameters.iv);
   const { nonce, tagLength } = parameters;
   const icvLen = tagLength === DEFAULT_TAG_LENGTH ? undefined : tagLength;

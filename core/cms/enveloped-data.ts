@@ -18,7 +18,12 @@ import { decryptCbc, encryptCbc } from './content-encryption.ts';
 import { decodeContent, encodeContentInfo } from './content-info.ts';
 import { encryptedContentInfoSchema } from './encrypted-content.ts';
 import { CONTENT_TYPE } from './oids.ts';
-import { envelopedDataVersion, originatorInfoSchema, recipientInfosSchema, recipientsFromWire } from './recipient-info.ts';
+import {
+  envelopedDataVersion,
+  originatorInfoSchema,
+  recipientInfosSchema,
+  recipientsFromWire,
+} from './recipient-info.ts';
 import type { RecipientInfo } from './recipient-info.ts';
 import type { RecipientKey } from './recipient-key.ts';
 import { openContentKey, recipientInfoFor } from './recipient.ts';
@@ -131,7 +136,11 @@ export async function decryptEnvelopedData(
 ): Promise<DecryptedContent> {
   const { encryption, encryptedContent, contentType } = envelopedData;
   assertAllowed(encryption.cipher, options);
-  const { contentKey, recipient } = await openContentKey(envelopedData.recipients, keys, keyLengthOf(encryption.cipher));
+  const { contentKey, recipient } = await openContentKey(
+    envelopedData.recipients,
+    keys,
+    keyLengthOf(encryption.cipher),
+  );
   try {
     return { contentType, content: decryptCbc(encryption, contentKey, encryptedContent), recipient };
   } finally {

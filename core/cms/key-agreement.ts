@@ -40,7 +40,8 @@ const publicKeyInfo = sequence('SubjectPublicKeyInfo', { algorithm: any, subject
 /** Encrypts a content-encryption key for an EC certificate: ephemeral-static ECDH, SHA-256, AES key wrap (RFC 5753 §3.1). */
 export function keyAgreementFor(recipient: CertificateRecipient, key: Uint8Array): RecipientInfoWire {
   const publicKey = parseSubjectPublicKeyInfo(certificateIdentity(recipient.certificate).subjectPublicKeyInfo);
-  if (publicKey.algorithm.kind !== 'ec') throw new CmsError('invalid-argument', 'an EC certificate', publicKey.algorithm.kind);
+  if (publicKey.algorithm.kind !== 'ec')
+    throw new CmsError('invalid-argument', 'an EC certificate', publicKey.algorithm.kind);
   const ephemeral = generateKeyPairSync('ec', { namedCurve: publicKey.algorithm.curve });
   const secret = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: nativeKey(publicKey) });
   const point = decode(publicKeyInfo, ephemeral.publicKey.export({ format: 'der', type: 'spki' })).subjectPublicKey;
@@ -52,11 +53,15 @@ export function keyAgreementFor(recipient: CertificateRecipient, key: Uint8Array
     value: {
       version: 3,
       // RFC 5753 §3.1.1: the parameters of id-ecPublicKey may be absent: the curve is the recipient's.
-      originator: { kind: 'originatorKey', value: { algorithm: { algorithm: PUBLIC_KEY.ecPublicKey }, publicKey: point } },
+      originator: {
+        kind: 'originatorKey',
+        value: { algorithm: { algorithm: PUBLIC_KEY.ecPublicKey }, publicKey: point },
+      },
       keyEncryptionAlgorithm: algorithmWith(STANDARD_DH.sha256, algorithmIdentifierSchema, wrap),
       recipientEncryptedKeys: [
         {
-          rid: rid.kind === 'subjectKeyIdentifier' ? { kind: 'rKeyId', value: { subjectKeyIdentifier: rid.value } } : rid,
+          rid:
+            rid.kind === 'subjectKeyIdentifier' ? { kind: 'rKeyId', value: { subjectKeyIdentifier: rid.value } } : rid,
           encryptedKey,
         },
       ],
@@ -69,7 +74,10 @@ export function keyAgreementFor(recipient: CertificateRecipient, key: Uint8Array
  *
  * @throws CmsError and Asn1Error before the private key is used; CmsDecryptError after
  */
-export async function openKeyAgreement({ key, recipient }: Opening & { kind: 'ecdh' }, keyLength: number): Promise<Uint8Array> {
+export async function openKeyAgreement(
+  { key, recipient }: Opening & { kind: 'ecdh' },
+  keyLength: number,
+): Promise<Uint8Array> {
   const { algorithm, ephemeralKey, ukm, encryptedKey } = recipient;
   const hash = KDF_HASH_OF.get(algorithm.algorithm);
   const wrap = parametersOf(algorithm, algorithmIdentifierSchema);
@@ -84,7 +92,12 @@ export async function openKeyAgreement({ key, recipient }: Opening & { kind: 'ec
 }
 
 /** ANSI X9.63 key derivation with the shared information of RFC 5753 §7.2. */
-function deriveKey(secret: Uint8Array, hash: KdfHash, wrap: AlgorithmIdentifier, ukm: Uint8Array | undefined): Uint8Array {
+function deriveKey(
+  secret: Uint8Array,
+  hash: KdfHash,
+  wrap: AlgorithmIdentifier,
+  ukm: Uint8Array | undefined,
+): Uint8Array {
   const keyLength = wrapKeyLengthOf(wrap);
   const suppPubInfo = uint32(8 * keyLength);
   const info = encode(sharedInfo, { keyInfo: wrap, entityUInfo: ukm, suppPubInfo });

@@ -13,9 +13,7 @@ import type { RecipientInfoWire } from './recipient-info.ts';
 import type { Opening } from './recipient-key.ts';
 
 /** How RSA carries a content-encryption key: RSAES-PKCS1-v1_5, or RSAES-OAEP with a hash. */
-export type KeyTransport =
-  | { readonly scheme: 'pkcs1' }
-  | { readonly scheme: 'oaep'; readonly hash: OaepHash };
+export type KeyTransport = { readonly scheme: 'pkcs1' } | { readonly scheme: 'oaep'; readonly hash: OaepHash };
 
 /** A certificate to encrypt for, and how to name it. */
 export interface CertificateRecipient {
@@ -35,7 +33,11 @@ export function recipientIdentifier(recipient: CertificateRecipient): Certificat
 }
 
 /** Encrypts a content-encryption key for an RSA certificate (RFC 5652 §6.2.1). */
-export function keyTransportFor(recipient: CertificateRecipient, transport: KeyTransport, key: Uint8Array): RecipientInfoWire {
+export function keyTransportFor(
+  recipient: CertificateRecipient,
+  transport: KeyTransport,
+  key: Uint8Array,
+): RecipientInfoWire {
   const { subjectPublicKeyInfo } = certificateIdentity(recipient.certificate);
   const { algorithm, der } = parseSubjectPublicKeyInfo(subjectPublicKeyInfo);
   if (algorithm.kind !== 'rsa') throw new CmsError('invalid-argument', 'an RSA certificate', algorithm.kind);
@@ -60,7 +62,10 @@ export function keyTransportOf(identifier: AlgorithmIdentifier): KeyTransport {
 }
 
 /** Has the private key's holder decrypt the content-encryption key. */
-export async function openKeyTransport({ key, recipient }: Opening & { kind: 'rsa' }, keyLength: number): Promise<Uint8Array> {
+export async function openKeyTransport(
+  { key, recipient }: Opening & { kind: 'rsa' },
+  keyLength: number,
+): Promise<Uint8Array> {
   const transport = keyTransportOf(recipient.algorithm);
   return key.decryptKeyTransport({
     scheme: transport.scheme,

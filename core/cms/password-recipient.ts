@@ -3,7 +3,13 @@ import { promisify } from 'node:util';
 import { decode } from '../asn1/codec.ts';
 import { choice, octetString, optional, sequence, smallInteger } from '../asn1/schema.ts';
 import type { Infer } from '../asn1/schema.ts';
-import { NULL_PARAMETERS, algorithmIdentifierSchema, algorithmWith, hasNoParameters, parametersOf } from './algorithm-identifier.ts';
+import {
+  NULL_PARAMETERS,
+  algorithmIdentifierSchema,
+  algorithmWith,
+  hasNoParameters,
+  parametersOf,
+} from './algorithm-identifier.ts';
 import type { AlgorithmIdentifier } from './algorithm-identifier.ts';
 import { CmsError } from './cms-error.ts';
 import { cbcParametersOf, cipherIdentifier, freshCbcParameters, keyLengthOf } from './content-cipher.ts';
@@ -26,7 +32,9 @@ const PRF = {
   sha384: '1.2.840.113549.2.10',
   sha512: '1.2.840.113549.2.11',
 } as const;
-const PRF_HASH_OF: ReadonlyMap<string, string> = new Map(Object.entries(PRF).map(([hash, algorithm]) => [algorithm, hash]));
+const PRF_HASH_OF: ReadonlyMap<string, string> = new Map(
+  Object.entries(PRF).map(([hash, algorithm]) => [algorithm, hash]),
+);
 
 // RFC 8018 §A.2
 const pbkdf2Parameters = sequence('PBKDF2-params', {

@@ -8,7 +8,11 @@ const CHECK_OCTETS = 3;
 const HEADER_OCTETS = 1 + CHECK_OCTETS;
 
 /** Wraps a content-encryption key with a key made from a password (RFC 3211 §2.3.1). */
-export function wrapWithPasswordKey(parameters: CbcParameters, keyEncryptionKey: Uint8Array, key: Uint8Array): Uint8Array {
+export function wrapWithPasswordKey(
+  parameters: CbcParameters,
+  keyEncryptionKey: Uint8Array,
+  key: Uint8Array,
+): Uint8Array {
   const block = blockLengthOf(parameters.cipher);
   const length = Math.max(2, Math.ceil((HEADER_OCTETS + key.length) / block)) * block;
   const formatted = randomBytes(length);

@@ -1,4 +1,16 @@
-import { any, choice, explicit, generalizedTime, implicit, octetString, oid, optional, sequence, sequenceOf, setOf } from '../asn1/schema.ts';
+import {
+  any,
+  choice,
+  explicit,
+  generalizedTime,
+  implicit,
+  octetString,
+  oid,
+  optional,
+  sequence,
+  sequenceOf,
+  setOf,
+} from '../asn1/schema.ts';
 import { bitString, smallInteger, withDer } from '../asn1/schema.ts';
 import type { Infer } from '../asn1/schema.ts';
 import { algorithmIdentifierSchema } from './algorithm-identifier.ts';
@@ -87,7 +99,10 @@ export const recipientInfosSchema = setOf(recipientInfoSchema, { min: 1, max: MA
 
 /** OriginatorInfo (RFC 5652 §6.1): read, so that what follows can be, and not used. */
 export const originatorInfoSchema = withDer(
-  sequence('OriginatorInfo', { certs: optional(implicit(0, sequenceOf(any))), crls: optional(implicit(1, sequenceOf(any))) }),
+  sequence('OriginatorInfo', {
+    certs: optional(implicit(0, sequenceOf(any))),
+    crls: optional(implicit(1, sequenceOf(any))),
+  }),
 );
 
 /** A RecipientInfo in its wire form. */

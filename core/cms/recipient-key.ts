@@ -43,17 +43,29 @@ export type RecipientKey =
 
 /** A key of ours, and the way in which a message offers it the content-encryption key. */
 export type Opening =
-  | { readonly kind: 'rsa'; readonly key: RecipientKey & { kind: 'rsa' }; readonly recipient: RecipientOf<'key-transport'> }
-  | { readonly kind: 'ecdh'; readonly key: RecipientKey & { kind: 'ecdh' }; readonly recipient: RecipientOf<'key-agreement'> }
+  | {
+      readonly kind: 'rsa';
+      readonly key: RecipientKey & { kind: 'rsa' };
+      readonly recipient: RecipientOf<'key-transport'>;
+    }
+  | {
+      readonly kind: 'ecdh';
+      readonly key: RecipientKey & { kind: 'ecdh' };
+      readonly recipient: RecipientOf<'key-agreement'>;
+    }
   | {
       readonly kind: 'key-encryption-key';
       readonly key: RecipientKey & { kind: 'key-encryption-key' };
       readonly recipient: RecipientOf<'key-encryption-key'>;
     }
-  | { readonly kind: 'password'; readonly key: RecipientKey & { kind: 'password' }; readonly recipient: RecipientOf<'password'> };
+  | {
+      readonly kind: 'password';
+      readonly key: RecipientKey & { kind: 'password' };
+      readonly recipient: RecipientOf<'password'>;
+    };
 
 /** One kind of RecipientInfo. */
-export type RecipientOf<K extends RecipientInfo['kind']> = RecipientInfo & { kind: K };
+type RecipientOf<K extends RecipientInfo['kind']> = RecipientInfo & { kind: K };
 
 /**
  * The one RecipientInfo that is for one of our keys. Trying several against a private key multiplies an attacker's

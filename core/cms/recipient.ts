@@ -64,7 +64,11 @@ export async function openContentKey(
   const opening = onlyOpening(recipients, keys);
   const contentKey = await openWith(opening, keyLength);
   if (contentKey.length !== keyLength) {
-    throw new CmsError('invalid-argument', `a key of ${keyLength} octets from the key's holder`, `${contentKey.length} octets`);
+    throw new CmsError(
+      'invalid-argument',
+      `a key of ${keyLength} octets from the key's holder`,
+      `${contentKey.length} octets`,
+    );
   }
   return { contentKey, recipient: opening.recipient };
 }

@@ -2,6 +2,8 @@ import { decode, encode } from '../asn1/codec.ts';
 import { sequenceOf } from '../asn1/schema.ts';
 import { algorithmIdentifierSchema } from './algorithm-identifier.ts';
 import type { AlgorithmIdentifier } from './algorithm-identifier.ts';
+import { cipherOfOid } from './content-cipher.ts';
+import type { ContentCipher } from './content-cipher.ts';
 
 /**
  * SMIMECapability (RFC 8551 §2.5.2) has the shape of AlgorithmIdentifier: an OID, and parameters where the capability
@@ -22,4 +24,12 @@ export function encodeSmimeCapabilities(capabilities: readonly SmimeCapability[]
  */
 export function decodeSmimeCapabilities(der: Uint8Array): readonly SmimeCapability[] {
   return decode(smimeCapabilitiesSchema, der);
+}
+
+/** The content ciphers among the capabilities that we can use, the most preferred first; single DES is not one. */
+export function contentCiphersOf(capabilities: readonly SmimeCapability[]): ContentCipher[] {
+  return capabilities.flatMap(({ algorithm }) => {
+    const cipher = cipherOfOid(algorithm);
+    return cipher === undefined || cipher === 'des-cbc' ? [] : [cipher];
+  });
 }

@@ -139,7 +139,8 @@ function acceptedDigest(
   accepted: readonly DigestAlgorithm[],
 ): DigestAlgorithm {
   const digest = digestAlgorithmOf(digestAlgorithm);
-  if (digest === undefined) throw new Refusal('digest-unsupported', `expected a known digest, found ${digestAlgorithm.algorithm}`);
+  if (digest === undefined)
+    throw new Refusal('digest-unsupported', `expected a known digest, found ${digestAlgorithm.algorithm}`);
   if (!accepted.includes(digest)) {
     throw new Refusal('digest-not-accepted', `expected ${accepted.join(' or ')}, found ${digest}`);
   }
@@ -215,7 +216,8 @@ function compareContentType(attributes: readonly Attribute[], contentType: strin
 
 function compareDigest(attributes: readonly Attribute[], digest: DigestAlgorithm, content: Uint8Array): void {
   const value = attributeOf(attributes, CMS_ATTRIBUTE.messageDigest, octetString);
-  if (value === undefined) throw new Refusal('message-digest-absent', 'expected one messageDigest attribute, found none');
+  if (value === undefined)
+    throw new Refusal('message-digest-absent', 'expected one messageDigest attribute, found none');
   if (!octetsEqual(value, digestOctets(digest, content))) {
     throw new Refusal('message-digest-mismatch', `expected the ${digest} of the content, found another`);
   }

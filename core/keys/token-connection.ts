@@ -37,8 +37,8 @@ const TURN_BUDGET_MS = 2;
 const WATCH_INTERVAL_MS = 50;
 /** A watch that comes this late says that this process stood still, not the token. */
 const STALL_MS = 1000;
-/** A connection younger than this is not given up for a single failed operation. */
-const YOUNG_CONNECTION_MS = 1000;
+/** An operation that always fails as if the token were lost must not keep it reconnecting. */
+const RECONNECT_INTERVAL_MS = 1000;
 /** A remote token that nobody asks anything is asked whether it is there. */
 const HEARTBEAT_MS = 5000;
 /** Weight of the newest sample in the moving average. */
@@ -228,7 +228,7 @@ export class TokenConnection {
     if (fault.kind === 'pin-refused') {
       job.reject(hsmPinRefused(fault));
       this.#refusePin(fault);
-    } else if (fault.kind === 'lost' && !job.retried && this.#mayRecover()) {
+    } else if (fault.kind === 'lost' && !job.retried && (this.#state === 'up' || this.#state === 'recovering')) {
       job.retried = true;
       this.#queue.add(job.tenant, job as TokenJob);
       this.#startWatch();
@@ -238,15 +238,11 @@ export class TokenConnection {
     }
   }
 
-  #mayRecover(): boolean {
-    if (this.#state === 'recovering') return true;
-    return this.#state === 'up' && performance.now() - this.#connectedAt > YOUNG_CONNECTION_MS;
-  }
-
   #recover(fault: TokenFault): void {
     if (this.#state !== 'up') return;
     this.#enter('recovering', fault.message);
-    void this.#connect();
+    const ageMs = performance.now() - this.#connectedAt;
+    this.#probe = setTimeout(() => void this.#connect(), Math.max(0, RECONNECT_INTERVAL_MS - ageMs));
   }
 
   /** Never rejects: a failure is a state. An attempt that a later one overtook says nothing any more. */

@@ -1,15 +1,10 @@
 import type { ClientBase, QueryResult as PgResult } from 'pg';
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import { InternalError } from '../errors/muster-error.ts';
+import type { Executed } from './executed.ts';
 import { postgresError } from './postgres-errors.ts';
 import { portableValue } from './sql-value.ts';
 import type { Statement } from './statement.ts';
-
-/** What one execution gave: rows of a query or RETURNING, and the number of rows changed. */
-export interface Executed {
-  readonly rows: unknown[];
-  readonly affected: number;
-}
 
 /** Runs a declared statement as a named prepared one. */
 export function runStatement<P, R>(client: ClientBase, statement: Statement<P, R>, parameters: P): Promise<Executed> {

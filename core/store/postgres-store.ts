@@ -59,6 +59,7 @@ class PostgresStore implements Store {
   readonly #readers: Pool;
   readonly #units: PostgresUnits;
   readonly #readKysely: Kysely<unknown>;
+  #closing: Promise<void> | undefined;
 
   constructor(options: PostgresOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -121,9 +122,11 @@ class PostgresStore implements Store {
     return row!.now;
   }
 
-  async close(): Promise<void> {
-    await this.#units.drain();
-    await Promise.all([this.#writers.end(), this.#readers.end()]);
+  close(): Promise<void> {
+    this.#closing ??= this.#units.drain().then(async () => {
+      await Promise.all([this.#writers.end(), this.#readers.end()]);
+    });
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -137,7 +140,9 @@ function connectionConfig(url: string, deadlineMs: number): PoolConfig {
     application_name: 'muster',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    // The server gives up what the client has given up, so that a lost node's locks do not outlive it.
     statement_timeout: deadlineMs,
+    idle_in_transaction_session_timeout: 2 * deadlineMs,
     types: portableTypes,
     // BEGIN travels with a unit's first statement, and statements asked for together travel together.
     pipeline: true,

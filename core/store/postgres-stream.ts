@@ -11,7 +11,7 @@ export async function* streamQuery(
   parameters: readonly unknown[],
 ): AsyncIterable<unknown> {
   // The consumer sets the pace, so no time-out applies.
-  const client = new Client({ ...config, statement_timeout: 0 });
+  const client = new Client({ ...config, statement_timeout: 0, idle_in_transaction_session_timeout: 0 });
   // A lost connection shows in the query that waits for it.
   client.on('error', () => undefined);
   try {

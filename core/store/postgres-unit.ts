@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely';
 import type { ClientBase } from 'pg';
 import { InternalError, type MusterError } from '../errors/muster-error.ts';
-import { runQuery, runStatement, type Executed } from './postgres-connection.ts';
+import type { Executed } from './executed.ts';
+import { runQuery, runStatement } from './postgres-connection.ts';
 import type { Statement } from './statement.ts';
 import type { Unit } from './store.ts';
 import { scopedToTenant, type TenantWriter } from './tenant.ts';

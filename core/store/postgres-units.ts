@@ -93,7 +93,7 @@ export class PostgresUnits {
   async #once<T>(work: (tx: Unit) => Promise<T>, deadlineMs: number): Promise<Attempt<T>> {
     const client = await this.#connect();
     const unit = new PostgresUnit(client, this.#kysely);
-    const begun = begin(client, deadlineMs);
+    const begun = begin(client, deadlineMs === this.#limits.deadlineMs ? undefined : deadlineMs);
     try {
       const value = await this.#closure(work, unit, deadlineMs);
       await begun;
@@ -157,14 +157,17 @@ type Attempt<T> = Succeeded<T> | { readonly ok: false; readonly error: unknown; 
 class DeadlinePassed extends InternalError {}
 
 /**
- * Sent together with the first statement, which waits behind it on the wire; a failure shows in both. The server gives up
- * what the client has given up, so that the locks of a lost node do not outlive it.
+ * Sent together with the first statement, which waits behind it on the wire; a failure shows in both.
+ *
+ * @param unusualMs the deadline of a unit that does not have the connections' own.
  */
-function begin(client: PoolClient, deadlineMs: number): Promise<unknown> {
-  const begun = client.query(
-    `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)};
-     SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(2 * deadlineMs)}`,
-  );
+function begin(client: PoolClient, unusualMs: number | undefined): Promise<unknown> {
+  const patience =
+    unusualMs === undefined
+      ? ''
+      : `; SET LOCAL statement_timeout = ${Math.ceil(unusualMs)};
+         SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(2 * unusualMs)}`;
+  const begun = client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${patience}`);
   begun.catch(() => undefined);
   return begun;
 }

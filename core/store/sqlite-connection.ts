@@ -1,17 +1,12 @@
 import type Database from 'better-sqlite3';
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import { InternalError } from '../errors/muster-error.ts';
+import type { Executed } from './executed.ts';
 import { sqliteError } from './sqlite-errors.ts';
 import { portableValue, type SqlValue } from './sql-value.ts';
 import type { Statement } from './statement.ts';
 
 type Prepared = Database.Statement<unknown[], unknown>;
-
-/** What one execution gave: rows of a query or RETURNING, and the number of rows changed. */
-export interface Executed {
-  readonly rows: unknown[];
-  readonly affected: number;
-}
 
 interface Hot {
   readonly prepared: Prepared;

@@ -1,15 +1,15 @@
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import type { Compilable, Kysely } from 'kysely';
-import { UpstreamError } from '../errors/muster-error.ts';
+import { MusterError, UpstreamError } from '../errors/muster-error.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { readDatabaseTime } from './database-clock.ts';
 import { jobsOf, type Jobs } from './jobs.ts';
 import { compileOnly, kyselyOver } from './kysely-dialect.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
-import { sqliteError } from './sqlite-errors.ts';
+import { sqliteUnavailable } from './sqlite-errors.ts';
 import { lockForWriting } from './sqlite-lock.ts';
 import { secureReader, secureWriter, type UnsafeSynchronous } from './sqlite-pragmas.ts';
 import type { SqliteUnit } from './sqlite-unit.ts';
@@ -43,8 +43,13 @@ const STREAM_CHUNK = 256;
  * @throws UpstreamError store-unavailable when another process writes to the file or it cannot be opened; InternalError
  *   when SQLite does not accept the durability asked for.
  */
-export function openSqlite(options: SqliteOptions): Promise<Store> {
-  return new Promise((resolve) => resolve(new SqliteStore(options)));
+export async function openSqlite(options: SqliteOptions): Promise<Store> {
+  try {
+    return new SqliteStore(options);
+  } catch (error) {
+    if (error instanceof MusterError) throw error;
+    throw sqliteUnavailable('the database file cannot be opened', error);
+  }
 }
 
 class SqliteStore implements Store {
@@ -56,18 +61,18 @@ class SqliteStore implements Store {
   readonly #writer: Writer | undefined;
   readonly #reader: SqliteConnection;
   readonly #readKysely: Kysely<unknown>;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SqliteOptions) {
     this.clock = options.clock ?? systemClock;
     this.jobs = jobsOf(this);
-    // One file has one lock, whatever link it is reached by.
-    this.#file = join(realpathSync(dirname(options.file)), basename(options.file));
+    this.#file = realFile(options.file);
     this.#writer = options.readOnly === true ? undefined : openWriter(this.#file, options, this.#scope);
     this.#reader = openReader(this.#file);
     const connection = this.#reader.asKyselyConnection();
     this.#readKysely = kyselyOver('sqlite', {
       acquire: async () => {
-        this.#scope.assertOutside('store.read');
+        this.#assertReadable('store.read');
         return connection;
       },
       release: () => undefined,
@@ -89,12 +94,12 @@ class SqliteStore implements Store {
   }
 
   async query<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    this.#scope.assertOutside('store.query');
+    this.#assertReadable('store.query');
     return this.#reader.run(statement, parameters).rows as R[];
   }
 
   async *stream<DB, R>(build: (db: Kysely<DB>) => Compilable<R>): AsyncIterable<R> {
-    this.#scope.assertOutside('store.stream');
+    this.#assertReadable('store.stream');
     const { sql, parameters } = build(compileOnly<DB>('sqlite')).compile();
     const connection = openReader(this.#file);
     try {
@@ -119,15 +124,30 @@ class SqliteStore implements Store {
     return row!.now;
   }
 
-  async close(): Promise<void> {
-    await this.#writer?.units.drain();
-    this.#reader.database.close();
-    this.#writer?.close();
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  async #end(): Promise<void> {
+    await this.#writer?.units.drain();
+    this.#reader.database.close();
+    this.#writer?.close();
+  }
+
+  #assertReadable(what: string): void {
+    this.#scope.assertOutside(what);
+    if (!this.#reader.database.open) throw new UpstreamError('shutting-down', 'the store is closed');
+  }
+}
+
+/** One file has one lock, whatever link it is reached by. */
+function realFile(file: string): string {
+  return existsSync(file) ? realpathSync(file) : join(realpathSync(dirname(file)), basename(file));
 }
 
 interface Writer {
@@ -136,19 +156,16 @@ interface Writer {
 }
 
 function openWriter(file: string, options: SqliteOptions, scope: UnitScope<SqliteUnit>): Writer {
-  const unlock = lockForWriting(file);
-  const database = open(file, {});
-  try {
-    secureWriter(database, options.unsafeSynchronous);
-  } catch (error) {
-    database.close();
-    unlock();
-    throw error;
-  }
+  using undo = new DisposableStack();
+  const unlock = undo.adopt(lockForWriting(file), (release) => release());
+  const database = undo.adopt(new Database(file), (opened) => opened.close());
+  secureWriter(database, options.unsafeSynchronous);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const report = options.report ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)));
+  const units = new SqliteUnits(new SqliteConnection(database), scope, limits, report);
+  undo.move();
   return {
-    units: new SqliteUnits(new SqliteConnection(database), scope, limits, report),
+    units,
     close: () => {
       database.close();
       unlock();
@@ -157,15 +174,12 @@ function openWriter(file: string, options: SqliteOptions, scope: UnitScope<Sqlit
 }
 
 function openReader(file: string): SqliteConnection {
-  const database = open(file, { readonly: true, fileMustExist: true });
-  secureReader(database);
-  return new SqliteConnection(database);
-}
-
-function open(file: string, options: Database.Options): Database.Database {
+  const database = new Database(file, { readonly: true, fileMustExist: true });
   try {
-    return new Database(file, options);
+    secureReader(database);
   } catch (error) {
-    throw sqliteError(error);
+    database.close();
+    throw error;
   }
+  return new SqliteConnection(database);
 }

@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely';
 import type { MusterError } from '../errors/muster-error.ts';
 import { InternalError } from '../errors/muster-error.ts';
-import type { Executed, SqliteConnection } from './sqlite-connection.ts';
+import type { Executed } from './executed.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
 import { sqliteUnavailable } from './sqlite-errors.ts';
 import type { Statement } from './statement.ts';
 import type { Unit } from './store.ts';

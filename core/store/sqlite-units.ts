@@ -36,6 +36,12 @@ type Ran = { readonly waiting: Waiting } & (
   | { readonly ok: false; readonly error: unknown }
 );
 
+interface Batch {
+  /** Units that the leader took from the queue; each must be settled, come what may. */
+  readonly taken: Waiting[];
+  readonly ran: Ran[];
+}
+
 /**
  * Runs units of work on SQLite's one write connection. A leader takes queued units strictly one after the other into one
  * BEGIN IMMEDIATE, each inside a savepoint, and settles them only when the COMMIT that carries them is durable: one
@@ -105,6 +111,7 @@ export class SqliteUnits {
   async drain(): Promise<void> {
     this.#closed = true;
     await this.#leader;
+    this.#deadline.close();
   }
 
   async #lead(): Promise<void> {
@@ -120,7 +127,7 @@ export class SqliteUnits {
   }
 
   async #runBatch(): Promise<void> {
-    const batch: Ran[] = [];
+    const batch: Batch = { taken: [], ran: [] };
     try {
       this.#control.begin.run();
       await this.#fill(batch);
@@ -130,18 +137,20 @@ export class SqliteUnits {
       return;
     }
     this.#commits += 1;
-    for (const ran of batch) this.#settle(ran);
+    for (const ran of batch.ran) this.#settle(ran);
   }
 
-  async #fill(batch: Ran[]): Promise<void> {
+  async #fill(batch: Batch): Promise<void> {
     const until = performance.now() + this.#limits.milliseconds;
-    while (batch.length < this.#limits.units && performance.now() < until) {
+    while (batch.taken.length < this.#limits.units && performance.now() < until) {
       const waiting = this.#queue.shift() ?? (await this.#lateComer());
       if (waiting === undefined) return;
+      batch.taken.push(waiting);
       const ran = await this.#runOne(waiting);
-      batch.push(ran);
-      if (!this.#connection.database.inTransaction)
+      batch.ran.push(ran);
+      if (!this.#connection.database.inTransaction) {
         throw ran.ok ? new InternalError('the batch was ended from inside') : ran.error;
+      }
     }
   }
 
@@ -193,10 +202,15 @@ export class SqliteUnits {
     }
   }
 
-  #abandon(batch: readonly Ran[], cause: unknown): void {
-    if (this.#connection.database.inTransaction) this.#control.rollback.run();
+  #abandon(batch: Batch, cause: unknown): void {
+    try {
+      if (this.#connection.database.inTransaction) this.#control.rollback.run();
+    } catch (error) {
+      // The next BEGIN fails then, and says so to whoever waits.
+      this.#report(error);
+    }
     // When not even BEGIN worked, whoever waits first is told so; otherwise a failing disk would keep them all waiting.
-    const concerned = batch.length > 0 ? batch.map((ran) => ran.waiting) : this.#queue.splice(0, this.#limits.units);
+    const concerned = batch.taken.length > 0 ? batch.taken : this.#queue.splice(0, this.#limits.units);
     const error = sqliteError(cause);
     const told = error instanceof UpstreamError ? error : sqliteUnavailable('the batch was rolled back', cause);
     for (const waiting of concerned) {

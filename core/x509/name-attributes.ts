@@ -1,7 +1,7 @@
 import { ATTRIBUTE_TYPE } from './oids.ts';
 
 /** The character string types a name's values come in (DirectoryString of RFC 5280 §4.1.2.4, IA5String and kin). */
-export type AttributeStringKind =
+type AttributeStringKind =
   | 'utf8String'
   | 'printableString'
   | 'ia5String'
@@ -12,7 +12,7 @@ export type AttributeStringKind =
   | 'visibleString';
 
 /** The value of one attribute: text with the ASN.1 type that carries it, or the raw DER of any other type. */
-export type AttributeValue =
+type AttributeValue =
   | { readonly kind: AttributeStringKind; readonly value: string }
   | { readonly kind: 'other'; readonly value: Uint8Array };
 

@@ -21,7 +21,7 @@ export function rdnKey(rdn: RelativeDistinguishedName): string {
  * The string preparation of RFC 5280 §7.1 (RFC 4518 for caseIgnoreMatch): compatibility normalisation, case folded,
  * white space at the ends dropped and inner runs folded to one space.
  */
-export function foldAttributeText(text: string): string {
+function foldAttributeText(text: string): string {
   if (/^[a-z0-9.\-_:@]*$/.test(text)) return text;
   return text.normalize('NFKC').toLowerCase().normalize('NFKC').trim().replaceAll(/\s+/g, ' ');
 }

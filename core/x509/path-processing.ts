@@ -16,7 +16,7 @@ import { type PathFailure, type PathLimits, refusal } from './path-result.ts';
 import { PolicyGraph } from './policy-graph.ts';
 
 /** What the end entity must be allowed to do. */
-export interface PathPurpose {
+interface PathPurpose {
   /** Key purposes (dotted OIDs), one of which the end entity and every authority above it must allow. */
   readonly extendedKeyUsage?: readonly string[];
   /** Bits that must all be set where the end entity has keyUsage. */

@@ -43,11 +43,6 @@ export async function authenticate(
   throw password?.refusal ?? certificate?.refusal ?? nothingPresented(endpoint);
 }
 
-/** Whether HTTP authentication is of use at an endpoint: only then is it asked for (RFC 7030 §3.2.3). */
-export function takesPasswords(endpoint: Endpoint): boolean {
-  return endpoint.protocols.est?.authenticators.includes('password') ?? false;
-}
-
 interface Attempt {
   readonly fact?: Fact | undefined;
   readonly refusal?: MusterError;
@@ -86,4 +81,9 @@ function nothingPresented(endpoint: Endpoint): MusterError {
   return takesPasswords(endpoint)
     ? new PeerError('authentication-required', 'expected a client certificate or a password, found neither')
     : new PolicyError('not-authorized', 'expected a client certificate, found none');
+}
+
+/** Whether HTTP authentication is of use at an endpoint: only then is it asked for (RFC 7030 §3.2.3). */
+function takesPasswords(endpoint: Endpoint): boolean {
+  return endpoint.protocols.est?.authenticators.includes('password') ?? false;
 }

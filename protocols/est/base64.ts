@@ -35,11 +35,12 @@ export function encodeBase64(bytes: Uint8Array, layout: Layout): Uint8Array {
   const out = new Uint8Array(layout === 'none' ? characters : characters + Math.ceil(characters / COLUMNS));
   let at = 0;
   for (let i = 0; i < bytes.length; i += 3) {
-    const [a, b, c] = [bytes[i]!, bytes[i + 1], bytes[i + 2]];
-    out[at++] = ALPHABET[a >> 2]!;
-    out[at++] = ALPHABET[((a & 0x03) << 4) | ((b ?? 0) >> 4)]!;
-    out[at++] = b === undefined ? PAD : ALPHABET[((b & 0x0f) << 2) | ((c ?? 0) >> 6)]!;
-    out[at++] = c === undefined ? PAD : ALPHABET[c & 0x3f]!;
+    const left = bytes.length - i;
+    const group = (bytes[i]! << 16) | (left > 1 ? bytes[i + 1]! << 8 : 0) | (left > 2 ? bytes[i + 2]! : 0);
+    out[at++] = ALPHABET[group >> 18]!;
+    out[at++] = ALPHABET[(group >> 12) & 0x3f]!;
+    out[at++] = left > 1 ? ALPHABET[(group >> 6) & 0x3f]! : PAD;
+    out[at++] = left > 2 ? ALPHABET[group & 0x3f]! : PAD;
     if (layout === 'columns-64' && (at + 1) % (COLUMNS + 1) === 0) out[at++] = LINE_FEED;
   }
   if (at < out.length) out[at] = LINE_FEED;

@@ -13,8 +13,14 @@ import {
 } from './messages.ts';
 import { MULTIPART_MIXED } from './multipart.ts';
 import { type EnrollmentOperation, OPERATIONS, type OperationName, parsePath, type Route } from './operation.ts';
-import { type EnrollmentAnswer, type EstDependencies, EstService, type OpenEndpoint } from './service.ts';
-import { tlsConnectionOf } from './tls-connection.ts';
+import {
+  type EnrollmentAnswer,
+  type EnrollmentCall,
+  type EstDependencies,
+  EstService,
+  type OpenEndpoint,
+} from './service.ts';
+import { type TlsConnection, tlsConnectionOf } from './tls-connection.ts';
 
 const PREFIX = '/.well-known/est';
 /** libest copies the realm into a buffer of 255 octets and knows no parameter but it. */
@@ -37,6 +43,7 @@ interface Admitted {
   readonly operation: OperationName;
   readonly open: OpenEndpoint;
   readonly layout: Layout;
+  readonly connection: TlsConnection;
 }
 
 function registerRoutes(scope: FastifyInstance, service: EstService): void {
@@ -60,6 +67,7 @@ async function admit(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
+  const connection = tlsConnectionOf(request.raw.socket);
   const route = routeOf(request);
   const { methods } = OPERATIONS[route.operation];
   if (!methods.includes(request.method)) return sendMethodNotAllowed(request, reply, methods);
@@ -67,12 +75,17 @@ async function admit(
   if (route.operation === 'fullcmc') throw new PeerError('unsupported-operation', 'fullcmc is not offered here');
   const open = await service.open(route.label);
   requireMediaType(request, route.operation);
-  request.setDecorator<Admitted>('est', { operation: route.operation, open, layout: layoutFor(open, request) });
+  request.setDecorator<Admitted>('est', {
+    operation: route.operation,
+    open,
+    layout: layoutFor(open, request),
+    connection,
+  });
   return undefined;
 }
 
 async function answer(service: EstService, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const { operation, open, layout } = request.getDecorator<Admitted>('est');
+  const { operation, open, layout, connection } = request.getDecorator<Admitted>('est');
   switch (operation) {
     case 'cacerts': {
       const certificates = await service.caCertificates(open);
@@ -87,29 +100,23 @@ async function answer(service: EstService, request: FastifyRequest, reply: Fasti
     case 'simpleenroll':
     case 'simplereenroll':
     case 'serverkeygen':
-      return sendAnswer(reply, await enroll(service, open, operation, request), layout);
+      return sendAnswer(reply, await service.enroll(open, callOf(request, operation, connection)), layout);
     case 'fullcmc':
       throw new PeerError('unsupported-operation', 'fullcmc is not offered here');
   }
 }
 
-function enroll(
-  service: EstService,
-  open: OpenEndpoint,
-  operation: EnrollmentOperation,
-  request: FastifyRequest,
-): Promise<EnrollmentAnswer> {
-  const { socket } = request.raw;
-  const { certificateChain, channelBinding } = tlsConnectionOf(socket);
-  return service.enroll(open, {
+function callOf(request: FastifyRequest, operation: EnrollmentOperation, connection: TlsConnection): EnrollmentCall {
+  return {
     requestId: request.id,
     operation,
     message: () => decodeEnrollmentMessage(bodyOf(request)),
     authorization: request.headers.authorization,
-    certificateChain,
-    channelBinding,
-    sourceAddress: socket.remoteAddress ?? '',
-  });
+    certificateChain: connection.certificateChain,
+    channelBinding: connection.channelBinding,
+    // V48: of the connection itself, never of a header.
+    sourceAddress: request.raw.socket.remoteAddress ?? '',
+  };
 }
 
 function sendAnswer(reply: FastifyReply, outcome: EnrollmentAnswer, layout: Layout): FastifyReply {
@@ -124,7 +131,7 @@ function sendAnswer(reply: FastifyReply, outcome: EnrollmentAnswer, layout: Layo
     }
     case 'pending':
       // RFC 7030 §4.2.3; strongSwan and libest read delta-seconds only.
-      reply.code(202).header('retry-after', String(outcome.retryAfterSeconds));
+      reply.code(202).header('retry-after', String(Math.max(1, Math.ceil(outcome.retryAfterSeconds))));
       return sendText(reply, 'the request waits for approval; send it again later');
     case 'rejected':
       return sendFailure(reply, failureOf(outcome.reason, outcome.message));

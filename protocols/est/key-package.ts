@@ -1,5 +1,6 @@
 import { encode } from '../../core/asn1/codec.ts';
 import { any, sequenceOf } from '../../core/asn1/schema.ts';
+import { decodeContentInfo } from '../../core/cms/content-info.ts';
 import { buildEnvelopedData, type Recipient } from '../../core/cms/enveloped-data.ts';
 import { CONTENT_TYPE, KEY_TRANSPORT } from '../../core/cms/oids.ts';
 import { buildSignedData, type CmsSigner } from '../../core/cms/signed-data.ts';
@@ -80,7 +81,8 @@ export async function protectKey(
   const signed = await buildSignedData({ contentType: CONTENT_TYPE.asymmetricKeyPackage, content: keyPackage, signer });
   const enveloped = await buildEnvelopedData({
     contentType: CONTENT_TYPE.signedData,
-    content: signed,
+    // RFC 5652 §6.3: what is encrypted is the value of the type named, a SignedData without its ContentInfo.
+    content: decodeContentInfo(signed).content,
     cipher,
     recipients: [recipient],
   });

@@ -16,19 +16,16 @@ const maximumProblems = 20;
 
 /** Where and why a value does not fit, in words: unknown keys with the nearest known one, alternatives as one list. */
 export function schemaProblems(validator: Validator, value: unknown): SchemaProblem[] {
-  const problems = new Map<string, SchemaProblem>();
-  const allowed = new Map<string, string[]>();
   const errors = validator.Errors(value);
+  const expected = expectations(errors);
+  const problems = new Map<string, SchemaProblem>();
   for (const error of errors) {
-    if (error.keyword === 'const') (allowed.get(error.instancePath) ?? put(allowed, error.instancePath)).push(JSON.stringify(error.params.allowedValue));
-  }
-  for (const error of errors) {
-    for (const problem of problemsOf(error, validator.Type(), allowed)) problems.set(problem.path, problem);
+    for (const problem of problemsOf(error, validator.Type(), expected)) problems.set(problem.path, problem);
   }
   return [...problems.values()].slice(0, maximumProblems);
 }
 
-function problemsOf(error: SchemaError, schema: TSchema, allowed: ReadonlyMap<string, string[]>): SchemaProblem[] {
+function problemsOf(error: SchemaError, schema: TSchema, expected: ReadonlyMap<string, string[]>): SchemaProblem[] {
   const path = error.instancePath;
   switch (error.keyword) {
     case 'additionalProperties': {
@@ -40,21 +37,31 @@ function problemsOf(error: SchemaError, schema: TSchema, allowed: ReadonlyMap<st
     }
     case 'required':
       return error.params.requiredProperties.map((name) => ({ path: `${path}/${name}`, message: 'is required' }));
-    case 'const':
-    case 'anyOf':
-      return [{ path, message: `expected ${allowed.get(path)?.join(' or ') ?? 'another form'}` }];
     // Reported beside `additionalProperties`, which names the key.
     case 'boolean':
       return [];
-    default:
-      return [{ path, message: error.message }];
+    default: {
+      const forms = expected.get(path);
+      return [{ path, message: forms === undefined ? error.message : `expected ${forms.join(' or ')}` }];
+    }
   }
 }
 
-function put(lists: Map<string, string[]>, key: string): string[] {
-  const list: string[] = [];
-  lists.set(key, list);
-  return list;
+/** For each place, the forms it might have had: the members of an enumeration, the types of a union. */
+function expectations(errors: readonly SchemaError[]): ReadonlyMap<string, string[]> {
+  const expected = new Map<string, string[]>();
+  for (const error of errors) {
+    const forms = formsOf(error);
+    if (forms.length > 0) expected.set(error.instancePath, [...(expected.get(error.instancePath) ?? []), ...forms]);
+  }
+  return expected;
+}
+
+function formsOf(error: SchemaError): string[] {
+  if (error.keyword === 'enum') return error.params.allowedValues.map((value) => JSON.stringify(value));
+  if (error.keyword === 'const') return [JSON.stringify(error.params.allowedValue)];
+  if (error.keyword === 'type') return [error.params.type].flat().map((type) => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`);
+  return [];
 }
 
 /** The members of the object schema at `#/properties/limits`. */

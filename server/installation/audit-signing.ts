@@ -3,28 +3,49 @@ import type { CheckpointSigning } from '../../core/audit/signing.ts';
 import { isAuthorityKey } from '../../core/authority/authorities.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
 import { parseKeyUri } from '../../core/keys/key-uri.ts';
-import { openServiceKey } from '../../core/keys/service-key.ts';
+import { openServiceKey, type ServiceKey } from '../../core/keys/service-key.ts';
 import type { Store } from '../../core/store/store.ts';
 import { sharedValue } from './installation-values.ts';
 
 /** On whose account the audit key signs: nobody's tenant. */
 const ACCOUNT = { tenant: '' };
 
+/** What every node knows of the key. */
+interface StoredAuditKey {
+  readonly uri: string;
+  /** DER SubjectPublicKeyInfo, base64. */
+  readonly publicKey: string;
+}
+
 /**
  * What signs the checkpoints of the audit logs: a P-256 key of its own in the token, made at the first start and the same
- * for every node; what was signed last is remembered in `folder`.
+ * for every node. It is opened when first needed, so that a token that is away does not keep a node from starting. What
+ * was signed last is remembered in `folder`.
  */
 export async function auditSigning(store: Store, keys: KeyStore, token: string, folder: string): Promise<CheckpointSigning> {
-  const uri = await sharedValue(store, 'audit-key-uri', async () => {
-    const key = await keys.generate({ token, algorithm: 'ec-p256', label: 'muster/audit', usage: 'sign' });
-    return new TextEncoder().encode(key.uri);
-  });
-  const key = await openServiceKey(keys, parseKeyUri(new TextDecoder().decode(uri)).uri, undefined, {
-    isAuthorityKey: (spkiSha256) => isAuthorityKey(store, spkiSha256),
-  });
+  const stored = await sharedValue(store, 'audit-key', () => makeKey(keys, token));
+  const { uri, publicKey } = JSON.parse(new TextDecoder().decode(stored)) as StoredAuditKey;
+  let opened: Promise<ServiceKey> | undefined;
+  const open = (): Promise<ServiceKey> =>
+    openServiceKey(keys, parseKeyUri(uri).uri, undefined, { isAuthorityKey: (spkiSha256) => isAuthorityKey(store, spkiSha256) });
   return {
     originBase: 'muster/audit',
-    signer: { publicKey: key.publicKey.der, sign: (data) => key.sign(data, ACCOUNT) },
+    signer: {
+      publicKey: Buffer.from(publicKey, 'base64'),
+      async sign(data) {
+        opened ??= open().catch((error: unknown) => {
+          opened = undefined;
+          throw error;
+        });
+        return (await opened).sign(data, ACCOUNT);
+      },
+    },
     memory: checkpointDirectory(folder),
   };
+}
+
+async function makeKey(keys: KeyStore, token: string): Promise<Uint8Array> {
+  const key = await keys.generate({ token, algorithm: 'ec-p256', label: 'muster/audit', usage: 'sign' });
+  const stored: StoredAuditKey = { uri: key.uri, publicKey: Buffer.from(key.publicKey.der).toString('base64') };
+  return new TextEncoder().encode(JSON.stringify(stored));
 }

@@ -33,7 +33,7 @@ const redacted = [
 export function createLog(level: string, destination?: DestinationStream): Log {
   const options = {
     level,
-    base: undefined,
+    base: null,
     timestamp: stdTimeFunctions.isoTime,
     messageKey: 'message',
     errorKey: 'error',

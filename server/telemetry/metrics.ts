@@ -82,14 +82,15 @@ export class Metrics {
 
   #observeStore(read: () => StoreCounters): void {
     this.#gauge(METRICS.storeQueue, (gauge) => gauge.set(read().queuedUnits));
-    this.#counter(METRICS.storeCommits, (counter) => raise(counter, {}, read().commits));
+    this.#counter(METRICS.storeCommits, (counter) => counter.inc(read().commits));
     this.#counter(METRICS.storeUnits, (counter) => {
       const { committedUnits, rejectedUnits } = read();
-      raise(counter, { result: 'committed' }, committedUnits);
-      raise(counter, { result: 'rejected' }, rejectedUnits);
+      counter.inc({ result: 'committed' }, committedUnits);
+      counter.inc({ result: 'rejected' }, rejectedUnits);
     });
   }
 
+  /** With `collect`, somebody else counts: the value is taken over whole at each scrape. */
   #counter<L extends string>(metric: MetricDefinition<L>, collect?: (counter: Counter<L>) => void): Counter<L> {
     const { name, help, labels } = metric;
     return new Counter<L>({
@@ -124,9 +125,4 @@ interface MetricDefinition<L extends string> {
   readonly name: string;
   readonly help: string;
   readonly labels: readonly L[];
-}
-
-/** A counter that somebody else counts: it was reset and takes the whole value. */
-function raise<L extends string>(counter: Counter<L>, labels: Parameters<Counter<L>['labels']>[0], value: number): void {
-  counter.labels(labels).inc(value);
 }

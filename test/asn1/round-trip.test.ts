@@ -8,7 +8,8 @@ import { EveryType, everyTypeExample, TreeSchema } from './every-type.ts';
 import type { Tree } from './every-type.ts';
 import { Certificate, CertificationRequest } from './pkix.ts';
 
-const character = (characters: string): fc.Arbitrary<string> => fc.string({ unit: fc.constantFrom(...Array.from(characters)) });
+const character = (characters: string): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...Array.from(characters)) });
 const codePoints = (highest: number): fc.Arbitrary<string> =>
   fc.string({
     unit: fc

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { anyText } from './any-text.ts';
 import type { JsonObject } from '../../core/audit/canonical-json.ts';
 import { canonicalJson } from '../../core/audit/canonical-json.ts';
 import { AuditOutcome, MAX_ENTRY_BYTES, decodeEntry, encodeEntry } from '../../core/audit/entry.ts';
@@ -17,7 +18,7 @@ const issued: AuditEntry = {
   details: { profile: 'router', authority: 'acme-issuing' },
 };
 
-const text = fc.string({ unit: 'binary', maxLength: 40 });
+const text = anyText();
 const anyEntry: fc.Arbitrary<AuditEntry> = fc.record({
   tenant: fc.option(text),
   at: fc.maxSafeNat(),

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { anyText } from './any-text.ts';
 import { encodeEntry } from '../../core/audit/entry.ts';
 import { exportLine, readExport } from '../../core/audit/export.ts';
 import { leafHash } from '../../core/audit/merkle.ts';
@@ -44,7 +45,7 @@ describe('an export', () => {
   test('gives back every stored row exactly, whatever its bytes are', async () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 60 }),
-      fc.string({ unit: 'binary' }).map((text) => Uint8Array.from(Buffer.from(`{${text}}`))),
+      anyText().map((text) => Uint8Array.from(Buffer.from(`{${text}}`))),
       fc.constant(Uint8Array.from(encodeEntry(numberedEntry('acme', 1)))),
     );
     await fc.assert(

@@ -1,8 +1,9 @@
-import { createHash, createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { anyText } from './any-text.ts';
 import { openNote, signNote } from '../../core/audit/note.ts';
-import { InternalError } from '../../core/errors/muster-error.ts';
+import { InternalError, PeerError } from '../../core/errors/muster-error.ts';
 import { ed25519Signer, p256Signer } from './audit-keys.ts';
 
 // The example of the reference implementation, golang.org/x/mod/sumdb/note.
@@ -95,7 +96,7 @@ describe('signed notes', () => {
 
   test('any text gives an answer', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 400 }), fc.nat(200), (text, at) => {
+      fc.property(anyText(60), fc.nat(200), (text, at) => {
         expect(openNote(text, 'PeterNeumann', [peter]).ok).toBe(false);
         const mixed = PETER_NOTE.slice(0, at) + text + PETER_NOTE.slice(at);
         expect(openNote(mixed, 'PeterNeumann', [peter]).ok).toBe(text === '');
@@ -112,6 +113,15 @@ describe('signed notes', () => {
       await expect(signNote('text\n', name, signer)).rejects.toThrow(InternalError);
     }
     expect(signer.signatures).toEqual([]);
+  });
+
+  test('keys that cannot sign notes are named as such', () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+    const p384 = publicKey.export({ format: 'der', type: 'spki' });
+    expect(() => openNote(PETER_NOTE, 'PeterNeumann', [p384])).toThrow(
+      new PeerError('bad-algorithm', 'expected an Ed25519 or P-256 key for the audit log, found ec'),
+    );
+    expect(() => openNote(PETER_NOTE, 'PeterNeumann', [Uint8Array.of(0x30)])).toThrow(PeerError);
   });
 
   test('a signature that does not fit the public key is not passed on', async () => {

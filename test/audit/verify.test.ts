@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
 import { signCheckpoint, treeOrigin } from '../../core/audit/checkpoint.ts';
 import { encodeEntry } from '../../core/audit/entry.ts';
@@ -58,15 +59,8 @@ async function rebuildTree(store: Store): Promise<void> {
     const db = tx.db<AuditTables>();
     await db.deleteFrom('audit_heads').execute();
     await db.deleteFrom('audit_tiles').execute();
-    const rows = await db.selectFrom('audit_entries').select(['id', 'tree_index']).orderBy('tree_index').execute();
-    await db.updateTable('audit_entries').set({ tree_index: null }).execute();
-    // The sequencer goes by the id: give the rows ids in the order they shall have.
-    for (const [place, row] of rows.entries())
-      await db
-        .updateTable('audit_entries')
-        .set({ id: 10_000 + place })
-        .where('id', '=', row.id)
-        .execute();
+    // The sequencer goes by the id: the rows get ids in the order they shall have.
+    await sql`update audit_entries set id = 10000 + tree_index, tree_index = null`.execute(db);
   });
   while ((await sequenceOnce(store, TREE, { fence: 1 })).placed > 0);
 }

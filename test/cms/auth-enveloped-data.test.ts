@@ -1,6 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
-import { buildAuthEnvelopedData, decryptAuthEnvelopedData, parseAuthEnvelopedData } from '../../core/cms/auth-enveloped-data.ts';
+import {
+  buildAuthEnvelopedData,
+  decryptAuthEnvelopedData,
+  parseAuthEnvelopedData,
+} from '../../core/cms/auth-enveloped-data.ts';
 import { CmsDecryptError } from '../../core/cms/cms-error.ts';
 import { parseEnvelopedData } from '../../core/cms/enveloped-data.ts';
 import type { Recipient } from '../../core/cms/enveloped-data.ts';
@@ -31,7 +35,10 @@ describe('AuthEnvelopedData', () => {
   });
 
   it.each(ciphers)('opens %s by openssl', async (cipher) => {
-    for (const [holder, key] of [[rsa, rsaKey(rsa)], [ec, ecdhKey(ec)]] as const) {
+    for (const [holder, key] of [
+      [rsa, rsaKey(rsa)],
+      [ec, ecdhKey(ec)],
+    ] as const) {
       const to = ['-recip', peer.certificate(holder.der), '-in', peer.file(content)];
       const message = peer.cms(['-encrypt', '-binary', '-outform', 'DER', `-${cipher}`, ...to]);
       const opened = await decryptAuthEnvelopedData(parseAuthEnvelopedData(message), [key]);
@@ -40,7 +47,12 @@ describe('AuthEnvelopedData', () => {
   });
 
   it('authenticates the content type where it is not id-data (RFC 5083 §2.1)', async () => {
-    const template = { content, contentType: CONTENT_TYPE.signedData, cipher: 'aes-256-gcm', recipients: [toRsa] } as const;
+    const template = {
+      content,
+      contentType: CONTENT_TYPE.signedData,
+      cipher: 'aes-256-gcm',
+      recipients: [toRsa],
+    } as const;
     const message = await buildAuthEnvelopedData(template);
     const parsed = parseAuthEnvelopedData(message);
     expect(parsed.authenticatedDer[0]).toBe(0x31);

@@ -19,13 +19,17 @@ describe('encodeCertsOnly', () => {
   it('is what RFC 5652 §5.2 describes, octet for octet', () => {
     const empty = encodeCertsOnly([]);
     // ContentInfo { signedData, [0] SignedData { 1, {}, { data }, {} } }
-    expect(hex(empty)).toBe('302306092a864886f70d010702a0163014020101' + '3100' + '300b06092a864886f70d010701' + '3100');
+    expect(hex(empty)).toBe(
+      '302306092a864886f70d010702a0163014020101' + '3100' + '300b06092a864886f70d010701' + '3100',
+    );
   });
 
   it('is read by openssl pkcs7, certificates and CRLs alike', () => {
     using peer = new CommandPeer();
     const message = peer.file(encodeCertsOnly([device.der, issuing.der], [root.crl()]));
-    const text = Buffer.from(peer.run('openssl', ['pkcs7', '-inform', 'DER', '-in', message, '-print_certs'])).toString();
+    const text = Buffer.from(
+      peer.run('openssl', ['pkcs7', '-inform', 'DER', '-in', message, '-print_certs']),
+    ).toString();
     expect(text.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
     expect(text.match(/BEGIN X509 CRL/g)).toHaveLength(1);
   });

@@ -3,7 +3,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { CmsDecryptError, CmsError } from '../../core/cms/cms-error.ts';
 import { keyLengthOf } from '../../core/cms/content-cipher.ts';
 import type { CbcCipher } from '../../core/cms/content-cipher.ts';
-import { buildEnvelopedData, decryptEnvelopedData, keyTransportOf, parseEnvelopedData } from '../../core/cms/enveloped-data.ts';
+import {
+  buildEnvelopedData,
+  decryptEnvelopedData,
+  keyTransportOf,
+  parseEnvelopedData,
+} from '../../core/cms/enveloped-data.ts';
 import type { Recipient, RecipientKey } from '../../core/cms/enveloped-data.ts';
 import { CONTENT_TYPE } from '../../core/cms/oids.ts';
 import { TestAuthority } from '../support/test-pki.ts';
@@ -15,20 +20,31 @@ const content = Buffer.from('content that is encrypted, longer than two blocks\n
 const authority = TestAuthority.root();
 const rsa = authority.leaf({ key: 'rsa-2048', subject: 'CN=rsa', keyUsage: ['keyEncipherment'] });
 const curves: readonly TestKeyKind[] = ['ec-p256', 'ec-p384', 'ec-p521'];
-const ec = new Map(curves.map((key) => [key, authority.leaf({ key, subject: `CN=${key}`, keyUsage: ['keyAgreement'] })]));
+const ec = new Map(
+  curves.map((key) => [key, authority.leaf({ key, subject: `CN=${key}`, keyUsage: ['keyAgreement'] })]),
+);
 const password = Buffer.from('correct horse');
 const secret = randomBytes(16);
 const peer = new CommandPeer();
 afterAll(() => peer[Symbol.dispose]());
 
 const ciphers: readonly CbcCipher[] = ['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'des-ede3-cbc'];
-const opensslName = { 'aes-128-cbc': '-aes128', 'aes-192-cbc': '-aes192', 'aes-256-cbc': '-aes256', 'des-ede3-cbc': '-des3' };
+const opensslName = {
+  'aes-128-cbc': '-aes128',
+  'aes-192-cbc': '-aes192',
+  'aes-256-cbc': '-aes256',
+  'des-ede3-cbc': '-des3',
+};
 
 function opensslDecrypts(message: Uint8Array, args: readonly string[]): string {
   return hex(peer.cms(['-decrypt', '-binary', '-inform', 'DER', '-in', peer.file(message), ...args]));
 }
 
-function opensslDecryptsFor({ der, privateKey }: IssuedCertificate, message: Uint8Array, extra: readonly string[] = []): string {
+function opensslDecryptsFor(
+  { der, privateKey }: IssuedCertificate,
+  message: Uint8Array,
+  extra: readonly string[] = [],
+): string {
   return opensslDecrypts(message, ['-recip', peer.certificate(der), '-inkey', peer.privateKey(privateKey), ...extra]);
 }
 
@@ -57,7 +73,10 @@ describe('buildEnvelopedData', () => {
 
   it.each([...ec])('openssl opens ephemeral-static ECDH for %s', async (_, holder) => {
     for (const cipher of ciphers) {
-      const message = await build({ kind: 'ecdh', certificate: holder.der, identifiedBy: 'subjectKeyIdentifier' }, cipher);
+      const message = await build(
+        { kind: 'ecdh', certificate: holder.der, identifiedBy: 'subjectKeyIdentifier' },
+        cipher,
+      );
       expect(opensslDecryptsFor(holder, message)).toBe(hex(content));
     }
   });
@@ -188,9 +207,17 @@ describe('decryptEnvelopedData', () => {
     expect(used).toBe(0);
   });
 
+  it('says so where the key’s holder answers a key of another length', async () => {
+    const message = parseEnvelopedData(await build({ kind: 'rsa', certificate: rsa.der, keyTransport: 'pkcs1' }));
+    const key: RecipientKey = { kind: 'rsa', certificate: rsa.der, decryptKeyTransport: async () => randomBytes(32) };
+    await expect(decryptEnvelopedData(message, [key])).rejects.toMatchObject({ fault: 'invalid-argument' });
+  });
+
   it('asks for a key as long as the cipher needs, and answers every failure alike', async () => {
     for (const cipher of ciphers) {
-      const message = parseEnvelopedData(await build({ kind: 'rsa', certificate: rsa.der, keyTransport: 'pkcs1' }, cipher));
+      const message = parseEnvelopedData(
+        await build({ kind: 'rsa', certificate: rsa.der, keyTransport: 'pkcs1' }, cipher),
+      );
       const asked: number[] = [];
       const failures: unknown[] = [];
       for (let i = 0; i < 8; i++) {

@@ -40,7 +40,10 @@ const goodAttributes: readonly Attribute[] = [
 ];
 
 /** A SignerInfo whose signature is right for exactly the attributes given, whatever they say. */
-function signerInfo(attributes: readonly Attribute[] | undefined = goodAttributes, changes: Partial<SignerWire> = {}): SignerWire {
+function signerInfo(
+  attributes: readonly Attribute[] | undefined = goodAttributes,
+  changes: Partial<SignerWire> = {},
+): SignerWire {
   const value = attributesToWire(attributes);
   const set = encode(attributesSchema, value);
   const algorithmDer = signatureAlgorithmDer(algorithm, false);
@@ -104,7 +107,9 @@ describe('verifySignedData finds', () => {
     expect(finding({ encapContentInfo }, { detachedContent: content })).toBe('ok');
     expect(finding({}, { detachedContent: content })).toBe('content-ambiguous');
     // Present and empty is not absent.
-    expect(finding({ encapContentInfo: { ...encapContentInfo, eContent: new Uint8Array() } })).toBe('message-digest-mismatch');
+    expect(finding({ encapContentInfo: { ...encapContentInfo, eContent: new Uint8Array() } })).toBe(
+      'message-digest-mismatch',
+    );
   });
 
   it('digests that are unknown, not accepted, not listed', () => {
@@ -116,7 +121,10 @@ describe('verifySignedData finds', () => {
   });
 
   it('a digest that is not the signature’s', () => {
-    const attributes = [contentTypeAttribute(CONTENT_TYPE.data), messageDigestAttribute(digestOctets('sha512', content))];
+    const attributes = [
+      contentTypeAttribute(CONTENT_TYPE.data),
+      messageDigestAttribute(digestOctets('sha512', content)),
+    ];
     const signerInfos = [signerInfo(attributes, { digestAlgorithm: digestIdentifier('sha512') })];
     expect(finding({ digestAlgorithms: [digestIdentifier('sha512')], signerInfos })).toBe('algorithms-inconsistent');
   });
@@ -156,7 +164,9 @@ describe('verifySignedData finds', () => {
     expect(finding({ signerInfos }, { signedAttributes: 'optional' })).toBe('ok');
     // RFC 5652 §5.3: they MUST be present for any content type but id-data.
     const encapContentInfo = { eContentType: CONTENT_TYPE.signedData, eContent: content };
-    expect(finding({ signerInfos, encapContentInfo }, { signedAttributes: 'optional' })).toBe('signed-attributes-absent');
+    expect(finding({ signerInfos, encapContentInfo }, { signedAttributes: 'optional' })).toBe(
+      'signed-attributes-absent',
+    );
   });
 
   it('the content of a message made of another’s signed attributes (RFC 5652 §5.4 confusion)', () => {
@@ -172,7 +182,10 @@ describe('verifySignedData finds', () => {
     expect(findingWith([digest])).toBe('content-type-absent');
     expect(findingWith([type])).toBe('message-digest-absent');
     expect(findingWith([type, digest, digest])).toBe('attribute-duplicated');
-    const twoValues = { type: CMS_ATTRIBUTE.messageDigest, values: [...digest.values, encode(octetString, new Uint8Array(32))] };
+    const twoValues = {
+      type: CMS_ATTRIBUTE.messageDigest,
+      values: [...digest.values, encode(octetString, new Uint8Array(32))],
+    };
     expect(findingWith([type, twoValues])).toBe('message-digest-absent');
     const text = attribute(CMS_ATTRIBUTE.contentType, encode(utf8String, CONTENT_TYPE.data));
     expect(findingWith([text, digest])).toBe('content-type-absent');
@@ -222,7 +235,10 @@ describe('parseSignedData refuses', () => {
     const wrongType = encodeContentInfo({ contentType: CONTENT_TYPE.data, content: encode(octetString, content) });
     expect(() => parseSignedData(wrongType)).toThrow(/content type/);
     // CompressedData (RFC 3274) is not a type of ours.
-    const compressed = encodeContentInfo({ contentType: '1.2.840.113549.1.9.16.1.9', content: encode(octetString, content) });
+    const compressed = encodeContentInfo({
+      contentType: '1.2.840.113549.1.9.16.1.9',
+      content: encode(octetString, content),
+    });
     expect(() => parseSignedData(compressed)).toThrow(Asn1Error);
     const bomb = wireBomb();
     expect(() => parseSignedData(bomb)).toThrow(Asn1Error);

@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, sign, verify } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
 import { encode } from '../../core/asn1/codec.ts';
 import { printableString } from '../../core/asn1/schema.ts';
@@ -26,8 +26,12 @@ function holder(key: TestKeyKind): IssuedCertificate {
 
 function signer(key: TestKeyKind, signatureAlgorithm: SignatureAlgorithm, options: Partial<CmsSigner> = {}): CmsSigner {
   const { der, privateKey } = holder(key);
-  const sign = async (data: Uint8Array): Promise<Uint8Array> => signWith(privateKey, signatureAlgorithm, data);
-  return { certificate: der, signatureAlgorithm, sign, ...options };
+  return {
+    certificate: der,
+    signatureAlgorithm,
+    sign: async (data) => signWith(privateKey, signatureAlgorithm, data),
+    ...options,
+  };
 }
 
 function opensslAccepts(message: Uint8Array, extra: readonly string[] = []): boolean {
@@ -66,6 +70,21 @@ describe('buildSignedData', () => {
     expect(findingOf(message)).toBe('ok');
   });
 
+  it.each(['md5', 'sha1'] as const)('mirrors a client that knows only %s', async (digest) => {
+    const { der, privateKey } = holder('rsa-2048');
+    const message = await buildSignedData({
+      content,
+      signer: {
+        certificate: der,
+        signatureAlgorithm: `${digest}WithRSAEncryption`,
+        sign: async (data) => sign(digest, data, privateKey),
+      },
+    });
+    expect(opensslAccepts(message)).toBe(true);
+    expect(findingOf(message)).toBe('digest-not-accepted');
+    expect(findingOf(message, { digests: [digest] })).toBe('ok');
+  });
+
   it('writes rsaEncryption as signature algorithm unless told otherwise', async () => {
     const general = await buildSignedData({ content, signer: signer('rsa-2048', 'sha256WithRSAEncryption') });
     expect(hex(parseSignedData(general).signerInfos[0]!.signatureAlgorithm)).toBe('300d06092a864886f70d0101010500');
@@ -85,13 +104,16 @@ describe('buildSignedData', () => {
     expect(peer.succeeds('certtool', args)).toBe(false);
   });
 
-  it.each(['ed448', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const)('signs with %s over the attributes as a SET', async (key) => {
-    const message = await buildSignedData({ content, signer: signer(key, key) });
-    expect(findingOf(message)).toBe('ok');
-    const { signedAttributesDer, signature } = parseSignedData(message).signerInfos[0]!;
-    expect(signedAttributesDer![0]).toBe(0x31);
-    expect(verify(null, signedAttributesDer!, createPublicKey(holder(key).privateKey), signature)).toBe(true);
-  });
+  it.each(['ed448', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const)(
+    'signs with %s over the attributes as a SET',
+    async (key) => {
+      const message = await buildSignedData({ content, signer: signer(key, key) });
+      expect(findingOf(message)).toBe('ok');
+      const { signedAttributesDer, signature } = parseSignedData(message).signerInfos[0]!;
+      expect(signedAttributesDer![0]).toBe(0x31);
+      expect(verify(null, signedAttributesDer!, createPublicKey(holder(key).privateKey), signature)).toBe(true);
+    },
+  );
 
   it('leaves ML-DSA a choice of digests no weaker than the key (RFC 9882)', async () => {
     const allowed = await buildSignedData({ content, signer: signer('ml-dsa-65', 'ml-dsa-65', { digest: 'sha384' }) });

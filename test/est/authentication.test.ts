@@ -98,7 +98,10 @@ describe('authentication and renewal', () => {
 
   it('hands all facts to the hall', async () => {
     const agent = connection(est, est.issuing.leaf(device));
-    await enroll(est, 'simpleenroll', makeCsr({ subject: 'CN=r7' }).der, { agent, headers: basic('r1', 'secret-of-r1') });
+    await enroll(est, 'simpleenroll', makeCsr({ subject: 'CN=r7' }).der, {
+      agent,
+      headers: basic('r1', 'secret-of-r1'),
+    });
     agent.destroy();
     expect(est.hall.requests.at(-1)?.facts.map(({ kind }) => kind)).toEqual(['tls-certificate', 'password']);
   });

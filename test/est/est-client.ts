@@ -45,7 +45,12 @@ export async function send(fixture: EstFixture, path: string, call: Call = {}): 
     response.on('error', reject);
     response.on('end', () => {
       const body = Buffer.concat(chunks);
-      resolve({ status: response.statusCode ?? 0, headers: pairs(response.rawHeaders), body, text: body.toString('latin1') });
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: pairs(response.rawHeaders),
+        body,
+        text: body.toString('latin1'),
+      });
     });
   });
   outgoing.on('error', reject);
@@ -57,7 +62,12 @@ export async function send(fixture: EstFixture, path: string, call: Call = {}): 
 
 /** Posts a PKCS #10 request. */
 export function enroll(fixture: EstFixture, path: string, body: string | Uint8Array, call: Call = {}): Promise<Answer> {
-  return send(fixture, path, { method: 'POST', body, ...call, headers: { 'Content-Type': 'application/pkcs10', ...call.headers } });
+  return send(fixture, path, {
+    method: 'POST',
+    body,
+    ...call,
+    headers: { 'Content-Type': 'application/pkcs10', ...call.headers },
+  });
 }
 
 /** The Authorization header of HTTP Basic. */

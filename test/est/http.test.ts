@@ -42,7 +42,10 @@ describe('EST over HTTP', () => {
     });
     expect(answer.headers).not.toHaveProperty('Transfer-Encoding');
     const { certificates } = decodeCertsOnly(Buffer.from(answer.text, 'base64'));
-    expect(certificates.map((der) => Buffer.from(der))).toEqual([Buffer.from(est.issuing.der), Buffer.from(est.root.der)]);
+    expect(certificates.map((der) => Buffer.from(der))).toEqual([
+      Buffer.from(est.issuing.der),
+      Buffer.from(est.root.der),
+    ]);
   });
 
   it('wraps by endpoint, and where the endpoint leaves it open by the presence of a User-Agent', async () => {
@@ -67,7 +70,9 @@ describe('EST over HTTP', () => {
     });
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-    socket.write('POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\nContent-Type: application/pkcs10\r\n\r\n');
+    socket.write(
+      'POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\nContent-Type: application/pkcs10\r\n\r\n',
+    );
     await new Promise((done) => socket.on('close', done));
     const head = Buffer.concat(chunks).toString('latin1').split('\r\n\r\n')[0]!;
     expect(socket.alpnProtocol).toBe('http/1.1');
@@ -99,7 +104,12 @@ describe('EST over HTTP', () => {
     await enroll(est, 'simpleenroll', csr.der, { headers: credentials });
     await enroll(est, 'simpleenroll', makeCsr({ subject: 'CN=other' }).der, { headers: credentials });
     const [first, second, other] = est.hall.requests.slice(before);
-    expect(first).toMatchObject({ protocol: 'est', operation: 'enroll', proofOfPossession: 'signature', sourceAddress: '127.0.0.1' });
+    expect(first).toMatchObject({
+      protocol: 'est',
+      operation: 'enroll',
+      proofOfPossession: 'signature',
+      sourceAddress: '127.0.0.1',
+    });
     expect(first?.subjectAltName).toEqual([{ kind: 'dnsName', value: 'router1.example' }]);
     expect(first?.requestedExtensions).toEqual([]);
     expect(first?.requestKey).toEqual(second?.requestKey);
@@ -164,7 +174,9 @@ describe('EST over HTTP', () => {
   it('refuses more than 64 kB, announced or not', async () => {
     const large = Buffer.alloc(65 * 1024, 'A');
     expect((await enroll(est, 'simpleenroll', large, { headers: credentials })).status).toBe(413);
-    const chunked = await enroll(est, 'simpleenroll', large, { headers: { ...credentials, 'Transfer-Encoding': 'chunked' } });
+    const chunked = await enroll(est, 'simpleenroll', large, {
+      headers: { ...credentials, 'Transfer-Encoding': 'chunked' },
+    });
     expect(chunked.status).toBe(413);
     expectPlainText(chunked.headers, chunked.text);
   });
@@ -209,7 +221,9 @@ describe('EST over HTTP', () => {
   });
 
   it('answers 503 with Retry-After while the token is away, and tells nothing of it', async () => {
-    est.hall.fault = new UpstreamError('hsm-unavailable', 'the token muster-0 did not answer', { retryAfterSeconds: 5 });
+    est.hall.fault = new UpstreamError('hsm-unavailable', 'the token muster-0 did not answer', {
+      retryAfterSeconds: 5,
+    });
     const away = await enroll(est, 'simpleenroll', base64, { headers: credentials });
     est.hall.fault = new TypeError('cannot read properties of undefined');
     const broken = await enroll(est, 'simpleenroll', base64, { headers: credentials });

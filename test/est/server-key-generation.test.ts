@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encode } from '../../core/asn1/codec.ts';
 import { octetString } from '../../core/asn1/schema.ts';
 import { decodeCertsOnly } from '../../core/cms/signed-data.ts';
-import { CMS_ATTRIBUTE } from '../../core/cms/oids.ts';
+import { encodeContentInfo } from '../../core/cms/content-info.ts';
+import { CMS_ATTRIBUTE, CONTENT_TYPE } from '../../core/cms/oids.ts';
 import { encodeSmimeCapabilities } from '../../core/cms/smime-capabilities.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import type { RequestAttribute } from '../../core/x509/certification-request.ts';
@@ -64,12 +65,16 @@ describe('server-side key generation (ES-15, ES-16, ES-17, E9)', () => {
   });
 
   it('answers a multipart of key and certificate, in that order, each in base64', async () => {
-    const answer = await enroll(est, 'serverkeygen', makeCsr().der, { headers: { ...headers, 'User-Agent': 'libest 3.2.0p' } });
+    const answer = await enroll(est, 'serverkeygen', makeCsr().der, {
+      headers: { ...headers, 'User-Agent': 'libest 3.2.0p' },
+    });
     expect(answer.headers['Content-Type']).toBe('multipart/mixed; boundary=muster-est-part');
     expect(answer.headers['Content-Length']).toBe(String(answer.body.length));
     const parts = answer.text.split('--muster-est-part');
     expect(parts).toHaveLength(4);
-    expect(parts[1]).toMatch(/^\r\nContent-Type: application\/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n[A-Za-z0-9+/=\n]+\r\n$/);
+    expect(parts[1]).toMatch(
+      /^\r\nContent-Type: application\/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n[A-Za-z0-9+/=\n]+\r\n$/,
+    );
     expect(parts[2]).toMatch(
       /^\r\nContent-Type: application\/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n[A-Za-z0-9+/=\n]+\r\n$/,
     );
@@ -102,21 +107,32 @@ describe('server-side key generation (ES-15, ES-16, ES-17, E9)', () => {
     ['rsa-2048', [AES_256_CBC], 'keyEncipherment', 'aes-256-cbc'],
     ['rsa-2048', [AES_128_CBC, RSAES_OAEP], 'keyEncipherment', 'aes-128-cbc'],
     ['ec-p256', [], 'keyAgreement', 'aes-128-cbc'],
-  ] as const)('encrypts for the client certificate (%s, %j): openssl opens it', async (kind, capabilities, usage, cipher) => {
-    const client = est.issuing.leaf({ subject: 'CN=opens', key: kind, keyUsage: ['digitalSignature', usage] });
-    const answer = await askEncrypted(est, client, kind, asymmetric(client, capabilities));
-    expect(answer.status).toBe(200);
-    expect(answer.text).toContain('Content-Type: application/pkcs7-mime; smime-type=server-generated-key\r\n');
-    const { key: enveloped, certificate } = keyAndCertificate(answer);
-    const pkcs8 = await openEnveloped(est, client, enveloped, cipher);
-    const publicKey = createPublicKey(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }));
-    expect(publicKey.export({ format: 'der', type: 'spki' })).toEqual(Buffer.from(certificate.publicKey.der));
-  });
+  ] as const)(
+    'encrypts for the client certificate (%s, %j): openssl opens it',
+    async (kind, capabilities, usage, cipher) => {
+      const client = est.issuing.leaf({ subject: 'CN=opens', key: kind, keyUsage: ['digitalSignature', usage] });
+      const answer = await askEncrypted(est, client, kind, asymmetric(client, capabilities));
+      expect(answer.status).toBe(200);
+      expect(answer.text).toContain('Content-Type: application/pkcs7-mime; smime-type=server-generated-key\r\n');
+      const { key: enveloped, certificate } = keyAndCertificate(answer);
+      const pkcs8 = await openEnveloped(est, client, enveloped, cipher);
+      const publicKey = createPublicKey(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }));
+      expect(publicKey.export({ format: 'der', type: 'spki' })).toEqual(Buffer.from(certificate.publicKey.der));
+    },
+  );
 
   it.each([
     ['a symmetric key', [{ type: DECRYPT_KEY_ID, values: [encode(octetString, Buffer.from('key-1'))] }], 400],
-    ['the key of nobody', [{ type: ASYMMETRIC_DECRYPT_KEY_ID, values: [encode(octetString, new Uint8Array(20))] }], 400],
-    ['a key named by a malformed identifier', [{ type: ASYMMETRIC_DECRYPT_KEY_ID, values: [Uint8Array.of(5, 0)] }], 400],
+    [
+      'the key of nobody',
+      [{ type: ASYMMETRIC_DECRYPT_KEY_ID, values: [encode(octetString, new Uint8Array(20))] }],
+      400,
+    ],
+    [
+      'a key named by a malformed identifier',
+      [{ type: ASYMMETRIC_DECRYPT_KEY_ID, values: [Uint8Array.of(5, 0)] }],
+      400,
+    ],
   ])('refuses to encrypt under %s and makes no certificate', async (_what, attributes, status) => {
     const client = est.issuing.leaf({ subject: 'CN=refused' });
     const before = est.hall.requests.length;
@@ -197,28 +213,45 @@ async function askEncrypted(
 }
 
 /** EnvelopedData → SignedData → AsymmetricKeyPackage → PrivateKeyInfo, by openssl. */
-async function openEnveloped(est: EstFixture, client: IssuedCertificate, enveloped: Uint8Array, cipher: string): Promise<Buffer> {
+async function openEnveloped(
+  est: EstFixture,
+  client: IssuedCertificate,
+  enveloped: Uint8Array,
+  cipher: string,
+): Promise<Buffer> {
   const certificate = await est.file('client.pem', encodePem('CERTIFICATE', client.der));
   const key = await est.file('client.key', pemOfKey(client.privateKey));
   const message = await est.file('enveloped.der', enveloped);
   const printed = await run('openssl', ['cms', '-cmsout', '-print', '-inform', 'DER', '-in', message]);
   expect(printed.stdout.toString()).toContain(`algorithm: ${cipher}`);
-  const opened = await run('openssl', ['cms', '-decrypt', '-binary', '-inform', 'DER', '-in', message, '-recip', certificate, '-inkey', key]);
+  const opened = await run('openssl', [
+    'cms',
+    '-decrypt',
+    '-binary',
+    '-inform',
+    'DER',
+    '-in',
+    message,
+    '-recip',
+    certificate,
+    '-inkey',
+    key,
+  ]);
   expect(opened.stderr).toBe('');
-  // openssl prints the encrypted content, the inner of a ContentInfo: the SignedData under its type.
-  const signed = await est.file('signed.der', asContentInfo(opened.stdout));
-  const anchors = ['-CAfile', `${est.folder}/root.pem`, '-certfile', await est.file('issuing.pem', encodePem('CERTIFICATE', est.issuing.der))];
-  const verified = await run('openssl', ['cms', '-verify', '-binary', '-inform', 'DER', '-in', signed, '-purpose', 'any', ...anchors]);
+  const contentInfo = encodeContentInfo({ contentType: CONTENT_TYPE.signedData, content: opened.stdout });
+  const signed = await est.file('signed.der', contentInfo);
+  const anchors = await est.file(
+    'anchors.pem',
+    [est.root, est.issuing].map(({ der }) => encodePem('CERTIFICATE', der)).join(''),
+  );
+  const check = ['-inform', 'DER', '-in', signed, '-purpose', 'any', '-CAfile', anchors];
+  const verified = await run('openssl', ['cms', '-verify', '-binary', ...check]);
   expect(verified.stderr).toMatch(/success/i);
-  return unwrapKeyPackage(verified.stdout);
-}
-
-function asContentInfo(content: Buffer): Buffer {
-  return content;
+  return keyOf(verified.stdout);
 }
 
 /** AsymmetricKeyPackage ::= SEQUENCE OF OneAsymmetricKey, with one key. */
-function unwrapKeyPackage(der: Buffer): Buffer {
-  const header = der[1]! < 0x80 ? 2 : 2 + (der[1]! & 0x7f);
-  return der.subarray(header);
+function keyOf(keyPackage: Buffer): Buffer {
+  const lengthOctets = keyPackage[1]! < 0x80 ? 0 : keyPackage[1]! & 0x7f;
+  return keyPackage.subarray(2 + lengthOctets);
 }

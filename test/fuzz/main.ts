@@ -12,12 +12,12 @@ const { values } = parseArgs({
 });
 
 const COLUMNS = ['inputs', 'accepted', 'typed errors', 'slowest ms', 'seconds'];
-const targets = FUZZ_TARGETS.filter(({ name }) => name.includes(values.only));
+const targets = FUZZ_TARGETS.filter(({ name }) => name.startsWith(values.only));
 const width = Math.max(...targets.map(({ name }) => name.length));
 console.log(['name'.padEnd(width), ...COLUMNS.map((column) => column.padStart(12))].join(' '));
 for (const target of targets) {
   const start = performance.now();
-  const report = runFuzz({
+  const report = await runFuzz({
     ...target,
     seeds: target.seeds(),
     inputs: Number(values.inputs),

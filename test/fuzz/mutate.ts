@@ -21,13 +21,17 @@ export function mutate(random: Random, seeds: readonly Seed[]): Uint8Array {
   let bytes = isTree ? random.pick(TREE_MUTATIONS)(random, seed, random.pick(seeds)) : seed.bytes;
   const rounds = isTree ? random.below(2) : 1 + random.below(3);
   for (let i = 0; i < rounds; i++) bytes = random.pick(BYTE_MUTATIONS)(random, bytes, random.pick(seeds).bytes);
-  return bytes;
+  return random.below(ONE_IN_SO_MANY_GROWS) === 0 ? grow(random, bytes, seed) : bytes;
 }
 
 /** Octets that come from no message: random ones, or a random tree of encodings. */
 export function arbitrary(random: Random): Uint8Array {
   return random.below(3) === 0 ? random.bytes(random.below(200)) : randomTree(random, 1 + random.below(6));
 }
+
+// Work that grows faster than the input shows only in large inputs, and these are slow to make.
+const ONE_IN_SO_MANY_GROWS = 500;
+const GROWN_BYTES = 60_000;
 
 type ByteMutation = (random: Random, bytes: Uint8Array, other: Uint8Array) => Uint8Array;
 type TreeMutation = (random: Random, seed: Seed, other: Seed) => Uint8Array;
@@ -112,6 +116,15 @@ const TREE_MUTATIONS: readonly TreeMutation[] = [
     return swap(seed, random.pick(seed.nodes), randomTree(random, 1 + random.below(3)));
   },
 ];
+
+// A part of the octets, or one encoding, again and again.
+function grow(random: Random, bytes: Uint8Array, seed: Seed): Uint8Array {
+  const node = seed.nodes.length > 0 && random.below(3) > 0 ? random.pick(seed.nodes) : undefined;
+  const at = random.below(bytes.length + 1);
+  const unit = node === undefined ? bytes.slice(at, at + 1 + random.below(100)) : encodeNode(node);
+  const copies = Array.from({ length: Math.ceil(GROWN_BYTES / Math.max(1, unit.length)) }, () => unit);
+  return node === undefined ? insert(bytes, at, concat(copies)) : swap(seed, node, concat(copies));
+}
 
 function swap(seed: Seed, target: TlvNode, replacement: Uint8Array): Uint8Array {
   return encodeTlv(seed.nodes[0]!, (node) => (node === target ? replacement : undefined));

@@ -1,5 +1,8 @@
-import { asn1Targets } from './targets/asn1.ts';
 import type { FuzzTarget } from './run-fuzz.ts';
+import { asn1Targets } from './targets/asn1.ts';
+import { cmsTargets } from './targets/cms.ts';
+import { estTargets } from './targets/est.ts';
+import { x509Targets } from './targets/x509.ts';
 
 /** Every decoder that meets octets from the network. One file a folder of the product. */
-export const FUZZ_TARGETS: readonly FuzzTarget[] = [...asn1Targets];
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [...asn1Targets, ...x509Targets, ...cmsTargets, ...estTargets];

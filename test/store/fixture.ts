@@ -1,12 +1,10 @@
 import { sql } from 'kysely';
 import { columnTypes } from '../../core/store/column-types.ts';
 import { migrate, type Migration } from '../../core/store/migrations.ts';
-import type { PostgresOptions } from '../../core/store/postgres-store.ts';
-import type { SqliteOptions } from '../../core/store/sqlite-store.ts';
 import { statement } from '../../core/store/statement.ts';
 import { storeMigrations } from '../../core/store/store-migrations.ts';
 import type { Engine, Store } from '../../core/store/store.ts';
-import { testDatabase } from '../support/stores.ts';
+import { openTestStore, type TestStoreOptions } from '../support/stores.ts';
 
 /** The tables these tests write to. */
 export interface Shelf {
@@ -48,12 +46,9 @@ const shelfMigration: Migration = {
 /** What the fixture's databases are migrated by. */
 export const shelfMigrations: readonly Migration[] = [...storeMigrations, shelfMigration];
 
-export type OpenOptions = Partial<SqliteOptions & PostgresOptions>;
-
 /** Opens a store with the tables in it. */
-export async function openShelf(engine: Engine, options: OpenOptions = {}): Promise<Store> {
-  const database = await testDatabase(engine);
-  const store = await database.open(options);
+export async function openShelf(engine: Engine, options: TestStoreOptions = {}): Promise<Store> {
+  const store = await openTestStore(engine, options);
   await migrate(store, shelfMigrations);
   return store;
 }
@@ -61,16 +56,14 @@ export async function openShelf(engine: Engine, options: OpenOptions = {}): Prom
 export const insertItem = statement<Shelf>()(
   'shelf-insert',
   (db, p: { id: string; count: number; note?: string | null; data?: Uint8Array | null; parent?: string | null }) =>
-    db
-      .insertInto('item')
-      .values({
-        id: p.id,
-        tenant: 'acme',
-        count: p.count,
-        note: p.note ?? null,
-        data: p.data ?? null,
-        parent: p.parent ?? null,
-      }),
+    db.insertInto('item').values({
+      id: p.id,
+      tenant: 'acme',
+      count: p.count,
+      note: p.note ?? null,
+      data: p.data ?? null,
+      parent: p.parent ?? null,
+    }),
 );
 
 export const selectItem = statement<Shelf>()('shelf-select', (db, p: { id: string }) =>

@@ -28,7 +28,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
   it('does a job once and forgets it', async () => {
     await using store = await openShelf(engine);
     const done: unknown[] = [];
-    await using _runner = await running(store, { 'tell': async (payload) => void done.push(payload) });
+    await using _runner = await running(store, { tell: async (payload) => void done.push(payload) });
     await enqueue(store, { kind: 'tell', payload: { text: 'hello' } });
     await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]));
     expect(done).toEqual([{ text: 'hello' }]);
@@ -37,7 +37,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
   it('takes a job of its own process at once, without waiting for the next look', async () => {
     await using store = await openShelf(engine);
     const done = Promise.withResolvers<number>();
-    await using _runner = await running(store, { 'tell': async () => done.resolve(Date.now()) }, { pollMs: 60_000 });
+    await using _runner = await running(store, { tell: async () => done.resolve(Date.now()) }, { pollMs: 60_000 });
     await delay(100);
     const asked = Date.now();
     await enqueue(store, { kind: 'tell', payload: {} });
@@ -57,7 +57,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
   it('waits for the time of a job', async () => {
     await using store = await openShelf(engine);
     const done: string[] = [];
-    await using _runner = await running(store, { 'tell': async ({ text }) => void done.push(String(text)) });
+    await using _runner = await running(store, { tell: async ({ text }) => void done.push(String(text)) });
     await enqueue(store, { kind: 'tell', payload: { text: 'later' }, runAt: (await store.databaseTime()) + 400 });
     await enqueue(store, { kind: 'tell', payload: { text: 'now' } });
     await vi.waitFor(() => expect(done).toEqual(['now']));
@@ -231,7 +231,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     for (let index = 0; index < 5; index += 1) await enqueue(store, { kind: 'wait', payload: { index } });
     const first = await store.jobs.list({ limit: 3 });
     const rest = await store.jobs.list({ after: first.at(-1)!.id });
-    expect([...first, ...rest].map((job) => job.payload['index']).toSorted()).toEqual([0, 1, 2, 3, 4]);
+    expect([...first, ...rest].map((job) => job.payload['index'])).toEqual([0, 1, 2, 3, 4]);
     expect(rest).toHaveLength(2);
   });
 });
@@ -249,5 +249,7 @@ it('shares jobs between the stores of several nodes, each job once', async () =>
     for (let index = 0; index < 60; index += 1) await first.jobs.enqueue(tx, { kind: 'count', payload: { index } });
   });
   await vi.waitFor(async () => expect(await second.jobs.list()).toEqual([]), { timeout: 10_000 });
-  expect(done.toSorted((left, right) => Number(left) - Number(right))).toEqual(Array.from({ length: 60 }, (_v, i) => i));
+  expect(done.toSorted((left, right) => Number(left) - Number(right))).toEqual(
+    Array.from({ length: 60 }, (_v, i) => i),
+  );
 });

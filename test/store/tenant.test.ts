@@ -11,13 +11,17 @@ describe.each(ENGINES)('tenants on %s', (engine) => {
   beforeAll(async () => {
     store = await openShelf(engine);
     await store.unit(async (tx) => {
-      await tx.forTenant<Shelf>('acme').insertInto('item', [row('a1'), row('a2')]).execute();
+      await tx
+        .forTenant<Shelf>('acme')
+        .insertInto('item', [row('a1'), row('a2')])
+        .execute();
       await tx.forTenant<Shelf>('globex').insertInto('item', row('g1')).execute();
     });
   });
   afterAll(() => store.close());
 
-  const everything = () => store.read<Shelf>().selectFrom('item').select(['id', 'tenant', 'count']).orderBy('id').execute();
+  const everything = () =>
+    store.read<Shelf>().selectFrom('item').select(['id', 'tenant', 'count']).orderBy('id').execute();
 
   it('see their own rows only', async () => {
     const rows = await store.forTenant<Shelf>('acme').selectFrom('item').select('id').orderBy('id').execute();
@@ -28,7 +32,11 @@ describe.each(ENGINES)('tenants on %s', (engine) => {
 
   it('change their own rows only', async () => {
     const changed = await store.unit((tx) =>
-      tx.forTenant<Shelf>('acme').updateTable('item', { count: 5 }).where('id', 'in', ['a1', 'g1']).executeTakeFirstOrThrow(),
+      tx
+        .forTenant<Shelf>('acme')
+        .updateTable('item', { count: 5 })
+        .where('id', 'in', ['a1', 'g1'])
+        .executeTakeFirstOrThrow(),
     );
     expect(changed.numUpdatedRows).toBe(1n);
     expect(await everything()).toContainEqual({ id: 'g1', tenant: 'globex', count: 0 });
@@ -44,7 +52,9 @@ describe.each(ENGINES)('tenants on %s', (engine) => {
     await store.unit((tx) => tx.forTenant<Shelf>('acme').insertInto('item', smuggled).execute());
     expect(await everything()).toContainEqual({ id: 's', tenant: 'acme', count: 0 });
     const move = { tenant: 'globex', count: 1 };
-    await expect(store.unit(async (tx) => tx.forTenant<Shelf>('acme').updateTable('item', move).execute())).rejects.toThrow(InternalError);
+    await expect(
+      store.unit(async (tx) => tx.forTenant<Shelf>('acme').updateTable('item', move).execute()),
+    ).rejects.toThrow(InternalError);
   });
 
   it('are named', () => {

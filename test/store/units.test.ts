@@ -260,7 +260,9 @@ describe.each(ENGINES)('units of work on %s', (engine) => {
     const waiting = [store.unit(put('a')), store.unit(put('b'))];
     const closed = store.close();
     await expect(store.unit(put('c'))).rejects.toThrow(UpstreamError);
-    await Promise.all([...waiting, closed]);
+    await Promise.all([...waiting, closed, store.close()]);
+    await expect(store.query(selectItem, { id: 'a' })).rejects.toThrow(UpstreamError);
+    await expect(itemIds(store)).rejects.toThrow(UpstreamError);
   });
 
   it('refuses more units than may wait', async () => {

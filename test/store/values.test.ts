@@ -56,7 +56,9 @@ describe.each(ENGINES)('values on %s', (engine) => {
     await expect(hot).rejects.toThrow(PeerError);
     const built = store.unit((tx) => tx.db<Shelf>().insertInto('parent').values({ id: 'a\0b' }).execute());
     await expect(built).rejects.toThrow(PeerError);
-    await expect(store.read<Shelf>().selectFrom('item').selectAll().where('id', '=', '\0').execute()).rejects.toThrow(PeerError);
+    await expect(store.read<Shelf>().selectFrom('item').selectAll().where('id', '=', '\0').execute()).rejects.toThrow(
+      PeerError,
+    );
   });
 
   it('are numbers whatever computes them: counts, sums, comparisons', async () => {
@@ -79,7 +81,15 @@ describe.each(ENGINES)('values on %s', (engine) => {
     });
     const paged: string[] = [];
     for (let last = 'page-'; ; last = paged.at(-1)!) {
-      const rows = await store.read<Shelf>().selectFrom('item').select('id').where('id', '>', last).where('id', '<', 'page.').orderBy('id').limit(2).execute();
+      const rows = await store
+        .read<Shelf>()
+        .selectFrom('item')
+        .select('id')
+        .where('id', '>', last)
+        .where('id', '<', 'page.')
+        .orderBy('id')
+        .limit(2)
+        .execute();
       paged.push(...rows.map((row) => row.id));
       if (rows.length < 2) break;
     }
@@ -108,7 +118,11 @@ describe.each(ENGINES)('statements on %s', (engine) => {
 
   it('may use a parameter twice, mixed with constants', async () => {
     const twice = statement<Shelf>()('test-twice', (db, p: { id: string }) =>
-      db.selectFrom('item').select('id').where((row) => row.or([row('id', '=', p.id), row('note', '=', p.id)])).where('count', '=', 7),
+      db
+        .selectFrom('item')
+        .select('id')
+        .where((row) => row.or([row('id', '=', p.id), row('note', '=', p.id)]))
+        .where('count', '=', 7),
     );
     await store.unit(async (tx) => {
       await tx.affected(insertItem, { id: 'x', count: 7 });
@@ -127,7 +141,9 @@ describe.each(ENGINES)('statements on %s', (engine) => {
 
   it('report a key conflict as one, and a broken query as our fault', async () => {
     await store.unit((tx) => tx.affected(insertItem, { id: 'dup', count: 0 }));
-    await expect(store.unit((tx) => tx.affected(insertItem, { id: 'dup', count: 0 }))).rejects.toMatchObject({ reason: 'conflict' });
+    await expect(store.unit((tx) => tx.affected(insertItem, { id: 'dup', count: 0 }))).rejects.toMatchObject({
+      reason: 'conflict',
+    });
     await expect(store.unit((tx) => sql`select * from no_such_table`.execute(tx.db()))).rejects.toThrow(InternalError);
     await expect(store.read().executeQuery(sql`selec`.compile(store.read()))).rejects.toThrow(InternalError);
   });

@@ -18,13 +18,15 @@ import { InMemoryCredentials, InMemoryHall } from './est-hall.ts';
 import { type IssuedCertificate, signWith, TestAuthority } from './test-pki.ts';
 
 /** What a test changes of an endpoint. */
-export interface EndpointChanges extends Partial<Omit<Endpoint, 'protocols'>> {
+interface EndpointChanges extends Partial<Omit<Endpoint, 'protocols'>> {
   readonly est?: Partial<EstSettings> | 'closed';
 }
 
 /** What a test changes of the server. */
 export interface EstFixtureOptions {
-  /** Further endpoints besides the default one. */
+  /** Changes of the default endpoint. */
+  readonly defaultEndpoint?: EndpointChanges;
+  /** Further endpoints. */
   readonly endpoints?: readonly EndpointChanges[];
   readonly templates?: EstDependencies['templates'];
   readonly withoutSigner?: boolean;
@@ -81,10 +83,8 @@ export async function startEst(options: EstFixtureOptions = {}): Promise<EstFixt
     { certificates: [serverCertificate(issuing, 'rsa-2048'), serverCertificate(issuing, 'ec-p256')] },
   );
   const authorities = { caCertificates: async () => [issuing.der, root.der] };
-  const endpoints = directory([
-    endpointWith({ label: 'default', isDefault: true }),
-    ...(options.endpoints ?? []).map(endpointWith),
-  ]);
+  const defaultEndpoint = { label: 'default', isDefault: true, ...options.defaultEndpoint };
+  const endpoints = directory([defaultEndpoint, ...(options.endpoints ?? [])].map(endpointWith));
   await app.register(
     estPlugin({
       endpoints,

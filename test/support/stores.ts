@@ -9,10 +9,13 @@ import { freshDatabase } from './postgres.ts';
 /** Both engines, for `describe.each(ENGINES)`: every rule about stored things is tested on each. */
 export const ENGINES: readonly Engine[] = ['sqlite', 'postgres'];
 
+/** What a test may set on either engine; each takes what it knows. */
+export type TestStoreOptions = Partial<SqliteOptions & PostgresOptions>;
+
 /** A database that a test may open several times. */
 export interface TestDatabase extends AsyncDisposable {
   readonly engine: Engine;
-  open(options?: Partial<SqliteOptions & PostgresOptions>): Promise<Store>;
+  open(options?: TestStoreOptions): Promise<Store>;
 }
 
 /** Makes an empty database of an engine. */
@@ -20,11 +23,8 @@ export async function testDatabase(engine: Engine): Promise<TestDatabase> {
   return engine === 'sqlite' ? sqliteDatabase() : postgresDatabase();
 }
 
-/** Makes an empty database and opens it; closing the store is the test's part, e.g. by `await using`. */
-export async function openTestStore(
-  engine: Engine,
-  options: Partial<SqliteOptions & PostgresOptions> = {},
-): Promise<Store> {
+/** Makes an empty database and opens it. Closing the store, e.g. by `await using`, removes it. */
+export async function openTestStore(engine: Engine, options: TestStoreOptions = {}): Promise<Store> {
   const database = await testDatabase(engine);
   const store = await database.open(options);
   const close = store.close.bind(store);

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
-import { type GeneralName, generalNameFromText, generalNameKey, generalNameToText } from '../../core/x509/general-name.ts';
+import {
+  type GeneralName,
+  generalNameFromText,
+  generalNameKey,
+  generalNameToText,
+} from '../../core/x509/general-name.ts';
 import { ipAddressFromText, ipAddressToText } from '../../core/x509/ip-address.ts';
 import { hardwareModuleNameOf, permanentIdentifierOf, userPrincipalNameOf } from '../../core/x509/other-name.ts';
 import { X509Error } from '../../core/x509/x509-error.ts';
@@ -39,15 +44,27 @@ describe('text', () => {
     expect(decoded!.kind).toBe(name.kind);
   });
 
-  it.each(['', 'router1', 'foo:bar', 'ip:1.2.3', 'ip:01.2.3.4', 'dns:rüter', 'rid:x', 'hwmodule:1.2;zz', 'hwmodule:zz;00', 'x400:1', '__proto__:x'])(
-    'refuses %j',
-    (text) => {
-      expect(() => generalNameFromText(text)).toThrow(Asn1Error);
-    },
-  );
+  it.each([
+    '',
+    'router1',
+    'foo:bar',
+    'ip:1.2.3',
+    'ip:01.2.3.4',
+    'dns:rüter',
+    'rid:x',
+    'hwmodule:1.2;zz',
+    'hwmodule:zz;00',
+    'x400:1',
+    '__proto__:x',
+  ])('refuses %j', (text) => {
+    expect(() => generalNameFromText(text)).toThrow(Asn1Error);
+  });
 
   it('shows an otherName of a known type with a wrong value in its raw form', () => {
-    const wrong: GeneralName = { kind: 'otherName', value: { typeId: '1.3.6.1.4.1.311.20.2.3', value: Uint8Array.of(5, 0) } };
+    const wrong: GeneralName = {
+      kind: 'otherName',
+      value: { typeId: '1.3.6.1.4.1.311.20.2.3', value: Uint8Array.of(5, 0) },
+    };
     expect(generalNameToText(wrong)).toBe('othername:1.3.6.1.4.1.311.20.2.3;0500');
   });
 });
@@ -78,7 +95,14 @@ describe('comparison', () => {
 });
 
 it('openssl reads what is written', () => {
-  const san = ['dns:a.example', 'ip:2001:db8::1', 'email:a@b.example', 'uri:http://c.example/', 'rid:1.2.3.4', 'upn:u@d'];
+  const san = [
+    'dns:a.example',
+    'ip:2001:db8::1',
+    'email:a@b.example',
+    'uri:http://c.example/',
+    'rid:1.2.3.4',
+    'upn:u@d',
+  ];
   const { der } = TestAuthority.root().leaf({ san });
   const printed = openssl(['x509', '-inform', 'DER', '-noout', '-ext', 'subjectAltName'], der).toString();
   expect(printed).toContain(
@@ -100,12 +124,21 @@ describe('IP addresses', () => {
     expect(ipAddressToText(ipAddressFromText(text))).toBe(canonical);
   });
 
-  it.each(['1.2.3.256', '1.2.3.4.5', ':::', '1::2::3', '12345::', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '::1%eth0', '1.2.3.4::', '::1.2.3', ''])(
-    'refuses %j',
-    (text) => {
-      expect(() => ipAddressFromText(text)).toThrow(X509Error);
-    },
-  );
+  it.each([
+    '1.2.3.256',
+    '1.2.3.4.5',
+    ':::',
+    '1::2::3',
+    '12345::',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '::1%eth0',
+    '1.2.3.4::',
+    '::1.2.3',
+    '',
+  ])('refuses %j', (text) => {
+    expect(() => ipAddressFromText(text)).toThrow(X509Error);
+  });
 
   it('accepts what node:net accepts, and gives every address back', () => {
     fc.assert(

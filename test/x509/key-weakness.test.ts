@@ -6,7 +6,10 @@ import { findKeyWeakness } from '../../core/x509/key-weakness.ts';
 import { parseSubjectPublicKeyInfo, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 import { makeKey, publicKeyOf } from '../support/test-pki.ts';
 
-const spki = sequence('SPKI', { algorithm: sequence('AlgorithmIdentifier', { algorithm: oid, parameters: any }), key: bitString });
+const spki = sequence('SPKI', {
+  algorithm: sequence('AlgorithmIdentifier', { algorithm: oid, parameters: any }),
+  key: bitString,
+});
 
 function rsaKey(modulus: bigint): SubjectPublicKeyInfo {
   const bytes = encode(sequence('RSAPublicKey', { n: integer, e: integer }), { n: modulus, e: 65_537n });
@@ -16,11 +19,38 @@ function rsaKey(modulus: bigint): SubjectPublicKeyInfo {
 
 function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
   let result = 1n;
-  for (let b = base % modulus, e = exponent; e > 0n; e >>= 1n, b = (b * b) % modulus) if (e & 1n) result = (result * b) % modulus;
+  for (let b = base % modulus, e = exponent; e > 0n; e >>= 1n, b = (b * b) % modulus)
+    if (e & 1n) result = (result * b) % modulus;
   return result;
 }
 
-const primes = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n, 43n, 47n, 53n, 59n, 61n, 67n, 71n, 73n, 79n, 83n, 89n, 97n];
+const primes = [
+  2n,
+  3n,
+  5n,
+  7n,
+  11n,
+  13n,
+  17n,
+  19n,
+  23n,
+  29n,
+  31n,
+  37n,
+  41n,
+  43n,
+  47n,
+  53n,
+  59n,
+  61n,
+  67n,
+  71n,
+  73n,
+  79n,
+  83n,
+  89n,
+  97n,
+];
 const morePrimes = [101n, 103n, 107n, 109n, 113n, 127n, 131n, 137n, 139n, 149n, 151n, 157n, 163n, 167n];
 const primorial = [...primes, ...morePrimes].reduce((product, prime) => product * prime, 1n);
 
@@ -36,7 +66,10 @@ describe('RSA', () => {
 
   it('finds a small factor', () => {
     const big = generatePrimeSync(2038, { bigint: true });
-    expect(findKeyWeakness(rsaKey(big * 751n))).toMatchObject({ kind: 'rsa-small-factor', detail: expect.stringContaining('751') });
+    expect(findKeyWeakness(rsaKey(big * 751n))).toMatchObject({
+      kind: 'rsa-small-factor',
+      detail: expect.stringContaining('751'),
+    });
   });
 
   it('finds close primes (CVE-2022-26320) and a square', () => {
@@ -72,12 +105,18 @@ describe('elliptic curves', () => {
   it('Ed25519: points of small order', () => {
     const key = publicKeyOf(makeKey('ed25519'));
     expect(findKeyWeakness(key)).toBeUndefined();
-    const smallOrder = ['01'.padEnd(64, '0'), ''.padEnd(64, '0'), 'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'];
+    const smallOrder = [
+      '01'.padEnd(64, '0'),
+      ''.padEnd(64, '0'),
+      'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+    ];
     // Order 8: y satisfies d·y⁴ + 2y² − 1 = 0.
     smallOrder.push('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05');
     smallOrder.push('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a');
     for (const hex of smallOrder) {
-      expect(findKeyWeakness({ ...key, keyBytes: Buffer.from(hex, 'hex') })).toMatchObject({ kind: 'ed25519-small-order' });
+      expect(findKeyWeakness({ ...key, keyBytes: Buffer.from(hex, 'hex') })).toMatchObject({
+        kind: 'ed25519-small-order',
+      });
     }
   });
 

@@ -22,7 +22,10 @@ import { openssl } from './openssl.ts';
 
 const { commonName, organizationName, serialNumber, unstructuredName, emailAddress, countryName } = ATTRIBUTE_TYPE;
 
-function cn(value: string, kind: 'utf8String' | 'printableString' | 'teletexString' | 'bmpString' = 'utf8String'): NameAttribute {
+function cn(
+  value: string,
+  kind: 'utf8String' | 'printableString' | 'teletexString' | 'bmpString' = 'utf8String',
+): NameAttribute {
   return { type: commonName, value: { kind, value } };
 }
 
@@ -79,12 +82,21 @@ describe('RFC 4514 text', () => {
     expect(namesIdentical(nameFromText(''), EMPTY_NAME)).toBe(true);
   });
 
-  it.each(['CN', 'CN=a,', '=a', 'CN=a;O=b', 'XYZ=a', 'CN=#0', 'CN=#04', String.raw`CN=\zz`, String.raw`CN=\ff`, 'CN="a"', '1=a'])(
-    'refuses %s',
-    (text) => {
-      expect(() => nameFromText(text)).toThrow(Asn1Error);
-    },
-  );
+  it.each([
+    'CN',
+    'CN=a,',
+    '=a',
+    'CN=a;O=b',
+    'XYZ=a',
+    'CN=#0',
+    'CN=#04',
+    String.raw`CN=\zz`,
+    String.raw`CN=\ff`,
+    'CN="a"',
+    '1=a',
+  ])('refuses %s', (text) => {
+    expect(() => nameFromText(text)).toThrow(Asn1Error);
+  });
 
   it('bounds the text', () => {
     expect(() => nameFromText(`CN=${'a'.repeat(10_000)}`)).toThrow(X509Error);
@@ -93,8 +105,20 @@ describe('RFC 4514 text', () => {
   it('reads and writes any value as openssl prints it', () => {
     const subject = String.raw`CN=a\,b \+ c\\d,O=\ x\ ,OU=Zürich,serialNumber=A1`;
     const request = makeCsr({ subject }).der;
-    const printed = openssl(['req', '-inform', 'DER', '-noout', '-subject', '-nameopt', 'RFC2253,-esc_msb,utf8'], request);
-    expect(nameToText(nameFromText(printed.toString().trim().replace(/^subject=/, '')))).toBe(subject);
+    const printed = openssl(
+      ['req', '-inform', 'DER', '-noout', '-subject', '-nameopt', 'RFC2253,-esc_msb,utf8'],
+      request,
+    );
+    expect(
+      nameToText(
+        nameFromText(
+          printed
+            .toString()
+            .trim()
+            .replace(/^subject=/, ''),
+        ),
+      ),
+    ).toBe(subject);
   });
 });
 
@@ -109,7 +133,9 @@ describe('comparison (RFC 5280 §7.1)', () => {
   });
 
   it('looks past the string type and not past the octets', () => {
-    const [utf8, printable, bmp] = [cn('Router'), cn('ROUTER', 'printableString'), cn('router', 'bmpString')].map((a) => encodeName([[a]]));
+    const [utf8, printable, bmp] = [cn('Router'), cn('ROUTER', 'printableString'), cn('router', 'bmpString')].map((a) =>
+      encodeName([[a]]),
+    );
     expect(namesEqual(utf8!, printable!) && namesEqual(utf8!, bmp!)).toBe(true);
     expect(nameKey(utf8!)).toBe(nameKey(bmp!));
     expect(namesIdentical(utf8!, printable!)).toBe(false);
@@ -139,9 +165,15 @@ describe('properties', () => {
   const attribute = fc.record({
     type: fc.constantFrom(commonName, organizationName, serialNumber, emailAddress, '1.2.3.4'),
     value: fc.oneof(
-      fc.record({ kind: fc.constantFrom('utf8String' as const, 'bmpString' as const), value: fc.string({ unit: 'grapheme-ascii' }) }),
+      fc.record({
+        kind: fc.constantFrom('utf8String' as const, 'bmpString' as const),
+        value: fc.string({ unit: 'grapheme-ascii' }),
+      }),
       fc.record({ kind: fc.constant('utf8String' as const), value: fc.string({ unit: 'grapheme' }) }),
-      fc.record({ kind: fc.constant('other' as const), value: fc.uint8Array({ maxLength: 20 }).map((o) => Uint8Array.of(4, o.length, ...o)) }),
+      fc.record({
+        kind: fc.constant('other' as const),
+        value: fc.uint8Array({ maxLength: 20 }).map((o) => Uint8Array.of(4, o.length, ...o)),
+      }),
     ),
   });
   const name = fc.array(fc.array(attribute, { minLength: 1, maxLength: 2 }), { maxLength: 4 });
@@ -159,7 +191,10 @@ describe('properties', () => {
   });
 
   it('any text is read or refused with a typed error', () => {
-    const texts = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('C', 'N', '=', ',', '+', '\\', '#', ' ', '0', 'a', '"', 'ü') }));
+    const texts = fc.oneof(
+      fc.string(),
+      fc.string({ unit: fc.constantFrom('C', 'N', '=', ',', '+', '\\', '#', ' ', '0', 'a', '"', 'ü') }),
+    );
     fc.assert(
       fc.property(texts, (text) => {
         try {

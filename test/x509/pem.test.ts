@@ -14,7 +14,9 @@ it('gives every block back, among other text', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 4 }), (blocks) => {
       const text = blocks.map((der, i) => `# block ${i}\r\n${encodePem('X509 CRL', der)}`).join('\n');
-      expect(decodePem(text).map(({ label, der }) => [label, [...der]])).toEqual(blocks.map((der) => ['X509 CRL', [...der]]));
+      expect(decodePem(text).map(({ label, der }) => [label, [...der]])).toEqual(
+        blocks.map((der) => ['X509 CRL', [...der]]),
+      );
     }),
   );
 });

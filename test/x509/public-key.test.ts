@@ -3,12 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { encode } from '../../core/asn1/codec.ts';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { any, bitString, oid, optional, sequence, serialInteger } from '../../core/asn1/schema.ts';
-import {
-  keyIdentifier,
-  parseSubjectPublicKeyInfo,
-  rsaModulus,
-  spkiSha256,
-} from '../../core/x509/public-key.ts';
+import { keyIdentifier, parseSubjectPublicKeyInfo, rsaModulus, spkiSha256 } from '../../core/x509/public-key.ts';
 import { makeKey, publicKeyOf, type TestKeyKind } from '../support/test-pki.ts';
 import { openssl } from './openssl.ts';
 
@@ -78,7 +73,11 @@ describe('refusals', () => {
     ['a negative modulus', rsa(modulus.subarray(1), E), /positive/],
     ['a modulus of 512 bits', rsa(modulus.subarray(0, 65), E), /512 bits/],
     ['modulus 0', rsa(Uint8Array.of(0), E), /bits/],
-    ['octets after RSAPublicKey', build(RSA, NULL, Uint8Array.of(...encode(rsaKey, { n: modulus, e: E }), 0)), /more octets/],
+    [
+      'octets after RSAPublicKey',
+      build(RSA, NULL, Uint8Array.of(...encode(rsaKey, { n: modulus, e: E }), 0)),
+      /more octets/,
+    ],
     ['Ed25519 with parameters', build('1.3.101.112', NULL, new Uint8Array(32)), /no parameters/],
     ['a short Ed25519 key', build('1.3.101.112', undefined, new Uint8Array(31)), /32 octets/],
     ['a short ML-DSA key', build('2.16.840.1.101.3.4.3.17', undefined, new Uint8Array(32)), /1312 octets/],
@@ -103,7 +102,10 @@ describe('refusals', () => {
 
 it('key identifiers are those of openssl', () => {
   const key = publicKeyOf(makeKey('rsa-2048'));
-  const pem = createPublicKey({ key: Buffer.from(key.der), format: 'der', type: 'spki' }).export({ format: 'pem', type: 'pkcs1' });
+  const pem = createPublicKey({ key: Buffer.from(key.der), format: 'der', type: 'spki' }).export({
+    format: 'pem',
+    type: 'pkcs1',
+  });
   const pkcs1 = Buffer.from(pem.toString().replaceAll(/-----.*-----|\n/g, ''), 'base64');
   expect(Buffer.from(keyIdentifier(key)).toString('hex')).toBe(openssl(['sha1', '-r'], pkcs1).toString().slice(0, 40));
   expect(spkiSha256(key)).toBe(openssl(['sha256', '-r'], key.der).toString().slice(0, 64));

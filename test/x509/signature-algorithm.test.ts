@@ -16,7 +16,17 @@ import { makeKey, publicKeyOf, signWith, type TestKeyKind } from '../support/tes
 import { openssl, Scratch } from './openssl.ts';
 
 const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
-const kinds: readonly TestKeyKind[] = ['rsa-2048', 'ec-p256', 'ec-p384', 'ec-p521', 'ed25519', 'ed448', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'];
+const kinds: readonly TestKeyKind[] = [
+  'rsa-2048',
+  'ec-p256',
+  'ec-p384',
+  'ec-p521',
+  'ed25519',
+  'ed448',
+  'ml-dsa-44',
+  'ml-dsa-65',
+  'ml-dsa-87',
+];
 const keys = kinds.map((kind) => {
   const privateKey = makeKey(kind);
   return { privateKey, publicKey: publicKeyOf(privateKey) };
@@ -36,7 +46,12 @@ describe.each(names)('%s', (name) => {
     for (const { privateKey, publicKey } of fitting) {
       const signature = signWith(privateKey, name, data);
       const broken = signature.with(signature.length - 1, signature.at(-1)! ^ 1);
-      for (const [bytes, expected] of [[signature, true], [broken, false], [new Uint8Array(), false], [new Uint8Array(70), false]] as const) {
+      for (const [bytes, expected] of [
+        [signature, true],
+        [broken, false],
+        [new Uint8Array(), false],
+        [new Uint8Array(70), false],
+      ] as const) {
         expect(verifySignature(publicKey, name, data, bytes, { allowSha1 })).toBe(expected);
         expect(await verifySignatureAsync(publicKey, name, data, bytes, { allowSha1 })).toBe(expected);
       }

@@ -1,0 +1,95 @@
+import type { Command } from 'commander';
+import type { SessionOf } from '../session.ts';
+import type { Column } from '../table.ts';
+import { parseAssignments, parseCount, readSettingsFile } from '../values.ts';
+
+interface Endpoint {
+  readonly label: string;
+  readonly revision: number;
+  readonly isDefault: boolean;
+  readonly protocols: Readonly<Record<string, unknown>>;
+  readonly attestation: string;
+  readonly approval: unknown;
+}
+
+const columns: readonly Column<Endpoint>[] = [
+  { title: 'label', value: (row) => row.label, whole: true },
+  { title: 'open for', value: (row) => Object.keys(row.protocols).join(', ') || 'nothing' },
+  { title: 'attestation', value: (row) => row.attestation },
+  { title: 'approval', value: (row) => (typeof row.approval === 'string' ? row.approval : 'by rule') },
+  { title: 'revision', value: (row) => row.revision },
+  { title: 'default', value: (row) => (row.isDefault ? 'yes' : '') },
+];
+
+/** `muster endpoint …` */
+export function endpointCommands(program: Command, sessionOf: SessionOf): void {
+  const group = program.command('endpoint').description('the labels under which devices enrol');
+  addReading(group, sessionOf);
+  addWriting(group, sessionOf);
+}
+
+function addReading(group: Command, sessionOf: SessionOf): void {
+  group
+    .command('list')
+    .description('list endpoints')
+    .option('--limit <n>', 'at most this many', parseCount, 100)
+    .addHelpText('after', '\nExample:\n  muster endpoint list')
+    .action((options: { limit: number }, command: Command) => sessionOf(command).printList(columns, '/endpoints', {}, options.limit));
+  group
+    .command('show <label>')
+    .description('show an endpoint and all its settings')
+    .addHelpText('after', '\nExample:\n  muster endpoint show default --json')
+    .action(async (label: string, _options: object, command: Command) => {
+      const session = sessionOf(command);
+      session.printObject(await session.client().get<Endpoint>(`/endpoints/${encodeURIComponent(label)}`));
+    });
+}
+
+const settingHelp = `
+Settings are KEY=VALUE; values are YAML. null closes a protocol or lifts a limit.
+
+Examples:`;
+
+function addWriting(group: Command, sessionOf: SessionOf): void {
+  group
+    .command('create <label> [settings...]')
+    .description('create an endpoint; it is closed for every protocol until one is opened')
+    .option('--profile <name>', 'certificate profile (default: the oldest of the tenant)')
+    .option('--authority <name>', 'issuing authority (default: the newest active one)')
+    .option('--file <file>', 'more settings, YAML or JSON')
+    .addHelpText('after', `${settingHelp}\n  muster endpoint create branch protocols.est={}\n  muster endpoint create lab approval=manual protocols.est.wrapping=none`)
+    .action(async (label: string, settings: string[], options: WritingOptions, command: Command) => {
+      const session = sessionOf(command);
+      const { profile, authority } = options;
+      const body = { label, profile, authority, ...settingsOf(settings, options) };
+      session.printObject(await session.client().post<Endpoint>('/endpoints', body));
+    });
+  group
+    .command('set <label> [settings...]')
+    .description('change settings of an endpoint; what is not named stays')
+    .option('--file <file>', 'more settings, YAML or JSON')
+    .addHelpText('after', `${settingHelp}\n  muster endpoint set branch approval=manual retryAfterSeconds=30\n  muster endpoint set branch protocols.est.authenticators='[password]'\n  muster endpoint set branch protocols.est=null`)
+    .action(async (label: string, settings: string[], options: WritingOptions, command: Command) => {
+      const session = sessionOf(command);
+      session.printObject(await session.client().patch<Endpoint>(`/endpoints/${encodeURIComponent(label)}`, settingsOf(settings, options)));
+    });
+  group
+    .command('delete <label>')
+    .description('delete an endpoint that never enrolled anything')
+    .addHelpText('after', '\nExample:\n  muster endpoint delete lab')
+    .action(async (label: string, _options: object, command: Command) => {
+      const session = sessionOf(command);
+      await session.client().delete(`/endpoints/${encodeURIComponent(label)}`);
+      session.confirm(`endpoint ${label} deleted`, { label });
+    });
+}
+
+interface WritingOptions {
+  readonly profile?: string;
+  readonly authority?: string;
+  readonly file?: string;
+}
+
+function settingsOf(assignments: readonly string[], { file }: WritingOptions): Record<string, unknown> {
+  return { ...(file !== undefined && readSettingsFile(file)), ...parseAssignments(assignments) };
+}

@@ -1,0 +1,108 @@
+import type { KeyStore } from '../../core/keys/key-store.ts';
+import { estPlugin } from '../../protocols/est/http.ts';
+import { registerApi } from '../api/api.ts';
+import { installationDoctor } from '../api/doctor-checks.ts';
+import type { Configuration } from '../configuration/configuration.ts';
+import {
+  createAdminListener,
+  createMutualTlsListener,
+  createPlainListener,
+  createTlsListener,
+  type Listener,
+  type ListenerContext,
+  type ListenerName,
+} from '../http/listener.ts';
+import { listen, stopListeners } from '../http/listening.ts';
+import type { Pressure } from '../http/pressure.ts';
+import type { TlsIdentity } from '../http/tls-settings.ts';
+import type { ListenerUrls } from '../installation/announcement.ts';
+import { registerHealth, type HealthSources } from '../telemetry/health.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { registerAuthorityCertificates } from './authority-certificates.ts';
+import type { Kernel } from './kernel.ts';
+import type { OwnTls } from './own-tls.ts';
+import { VERSION } from './version.ts';
+
+/** The four listeners, open. */
+export interface Doors {
+  readonly urls: ListenerUrls;
+  renew(identity: TlsIdentity): void;
+  close(): Promise<void>;
+}
+
+/** What the doors lead to. */
+export interface DoorParts {
+  readonly configuration: Configuration;
+  readonly kernel: Kernel;
+  readonly keys: KeyStore;
+  readonly telemetry: Telemetry;
+  readonly pressure: Pressure;
+  readonly tls: OwnTls;
+  readonly auditPublicKey: Uint8Array;
+  readonly ownToken: string | undefined;
+}
+
+/** Registers every route on its listener and listens. */
+export async function openDoors(parts: DoorParts): Promise<Doors> {
+  const { configuration, kernel, keys, telemetry, pressure, tls } = parts;
+  const context: ListenerContext = {
+    logger: telemetry.log,
+    limits: configuration.limits,
+    pressure,
+    observe: (request) => telemetry.metrics.countRequest(request),
+  };
+  const listeners = {
+    plain: createPlainListener(context),
+    mtls: createMutualTlsListener(context, tls.identity),
+    tls: createTlsListener(context, tls.identity),
+    admin: createAdminListener(context, tls.identity),
+  };
+  const health: HealthSources = { store: () => kernel.store.databaseTime(), tokens: () => keys.health() };
+  registerHealth(listeners.plain.app, health);
+  registerAuthorityCertificates(listeners.plain.app, kernel.authorities);
+  await listeners.mtls.app.register(estPlugin(kernel));
+  registerHealth(listeners.admin.app, health);
+  await registerAdministration(listeners.admin, parts);
+
+  const all = Object.values(listeners);
+  const close = (): Promise<void> => stopListeners(all, configuration.limits.shutdownGraceSeconds);
+  try {
+    const urls = await listenOnAll(listeners, configuration);
+    return { urls, renew: (identity) => all.forEach((listener) => listener.renew(identity)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function registerAdministration(listener: Listener, parts: DoorParts): Promise<void> {
+  const { configuration, kernel, keys, telemetry, tls, auditPublicKey, ownToken } = parts;
+  return registerApi(listener.app, {
+    version: VERSION,
+    ...kernel,
+    auditPublicKey,
+    doctor: installationDoctor({
+      configuration,
+      store: kernel.store,
+      tokens: () => keys.health(),
+      softwareToken: ownToken,
+      tlsNotAfter: () => tls.notAfter,
+    }),
+    telemetry,
+    metrics: telemetry.metrics,
+    requestsPerMinute: configuration.limits.adminRequestsPerMinute,
+  });
+}
+
+async function listenOnAll(listeners: Readonly<Record<ListenerName, Listener>>, { listeners: addresses }: Configuration): Promise<ListenerUrls> {
+  const port = async (name: ListenerName): Promise<number> => listen(listeners[name], addresses[name]);
+  const url = async (name: ListenerName): Promise<string> =>
+    `${name === 'plain' ? 'http' : 'https'}://${hostOf(addresses[name].host)}:${await port(name)}`;
+  return { plain: await url('plain'), mtls: await url('mtls'), tls: await url('tls'), admin: await url('admin') };
+}
+
+/** How this host itself reaches an address it listens on. */
+function hostOf(host: string): string {
+  if (host === '0.0.0.0' || host === '::' || host === '127.0.0.1' || host === '::1') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,0 +1,44 @@
+import type { EnrollmentObserver } from '../../core/enrollment/hall.ts';
+import type { TokenHealth } from '../../core/keys/key-store.ts';
+import type { AuditAlarm } from '../../core/audit/audit-sequencer.ts';
+import { EVENTS } from '../telemetry/events.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+
+/** Counts and logs what the hall decided. */
+export function enrollmentObserver(telemetry: Telemetry): EnrollmentObserver {
+  return {
+    decided(outcome, { requestId, endpoint, protocol, sourceAddress }) {
+      const fields = { requestId, endpoint: endpoint.label, protocol, source: sourceAddress, enrollment: outcome.enrollmentId };
+      switch (outcome.kind) {
+        case 'issued':
+          telemetry.metrics.countEnrollment(protocol, outcome.replayed ? 'replayed' : 'issued');
+          telemetry.event('enrollment.issued', { ...fields, replayed: outcome.replayed });
+          return;
+        case 'pending':
+          telemetry.metrics.countEnrollment(protocol, 'pending');
+          telemetry.event('enrollment.pending', fields);
+          return;
+        case 'rejected':
+          telemetry.metrics.countEnrollment(protocol, 'rejected', outcome.reason);
+          telemetry.event('enrollment.rejected', { ...fields, reason: outcome.reason, detail: outcome.message });
+          return;
+      }
+    },
+  };
+}
+
+/** Logs how a token comes and goes. */
+export function logTokenChange(log: Log, { label, state, lastError }: TokenHealth): void {
+  const event = state === 'up' ? 'token.up' : state === 'down' ? 'token.down' : 'token.pin-refused';
+  log[EVENTS[event]]({ event, hsmToken: label, ...(lastError !== undefined && { detail: String(lastError) }) });
+}
+
+/** Logs what is wrong with the audit log. */
+export function auditObserver(telemetry: Telemetry): (alarm: AuditAlarm) => void {
+  return ({ kind, tree, error }) => {
+    const tenant = tree ?? 'installation';
+    if (kind === 'fork') telemetry.event('audit.fork', { tenant, detail: error instanceof Error ? error.message : String(error) });
+    else telemetry.log.error({ tenant, error }, 'the audit log could not be sequenced; it is tried again');
+  };
+}

@@ -1,0 +1,122 @@
+import { hostname } from 'node:os';
+
+import { InternalError } from '../../core/errors/muster-error.ts';
+import type { FaultPoint } from '../../core/enrollment/issuance.ts';
+import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
+import type { KeyStore } from '../../core/keys/key-store.ts';
+import type { SqliteOptions } from '../../core/store/sqlite-store.ts';
+import type { Store } from '../../core/store/store.ts';
+import { encodePem } from '../../core/x509/pem.ts';
+import { listTokens } from '../api/tokens.ts';
+import type { Configuration } from '../configuration/configuration.ts';
+import { Pressure } from '../http/pressure.ts';
+import { announce, type Announcement, type ListenerUrls } from '../installation/announcement.ts';
+import { auditSigning } from '../installation/audit-signing.ts';
+import { openDataFolder, readIfPresent, writeWhole, type DataFolder } from '../installation/data-folder.ts';
+import { createFirstToken, DEFAULT_ALGORITHMS, ensureDefaultTenant } from '../installation/first-start.ts';
+import { createLog, flushLog } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
+import { startBackground } from './background.ts';
+import { openDoors } from './doors.ts';
+import { composeKernel, type Kernel } from './kernel.ts';
+import { OwnTls } from './own-tls.ts';
+import { openShortLived, openStore } from './storage.ts';
+import { enrollmentObserver, logTokenChange } from './observers.ts';
+import { openTokens } from './tokens.ts';
+import { VERSION } from './version.ts';
+
+/** What tests and the bench change about a server; `npm start` changes nothing. */
+export interface ServeOverrides {
+  readonly algorithms?: { readonly rootAlgorithm: KeyAlgorithm; readonly issuingAlgorithm: KeyAlgorithm };
+  readonly sqlite?: Partial<SqliteOptions>;
+  readonly faultPoint?: (point: FaultPoint) => Promise<void>;
+}
+
+/** A server that listens. */
+export interface RunningServer extends AsyncDisposable {
+  readonly urls: ListenerUrls;
+  readonly kernel: Kernel;
+  readonly keys: KeyStore;
+  /** Makes fresh one-time secrets and says how to use them. */
+  announce(): Promise<Announcement>;
+  /** Stops accepting, finishes what is in flight, gives leases back, closes everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a server: opens store and tokens, makes the first tenant where there is none, and listens. What was opened is
+ * closed again when a later step fails.
+ */
+export async function serve(configuration: Configuration, overrides: ServeOverrides = {}): Promise<RunningServer> {
+  await using opened = new AsyncDisposableStack();
+  const log = createLog(configuration.log.level);
+  opened.defer(() => flushLog(log));
+  for (const warning of configuration.warnings) log.warn(warning);
+  const report = (error: unknown): void => log.warn({ error }, 'something failed in the background');
+  const folder = openDataFolder(configuration.dataFolder);
+  const store = opened.use(await openStore(configuration.store, report, overrides.sqlite));
+  const { keys, defaultToken, ownToken } = await openTokens(configuration.tokens, folder, (health) => logTokenChange(log, health));
+  opened.use(keys);
+  const shortLived = opened.use(await openShortLived(configuration.redis, store, report));
+  const pressure = opened.use(new Pressure(configuration.limits.eventLoopDelayMs));
+  const metrics = new Metrics({
+    version: VERSION,
+    tokens: () => keys.health(),
+    store: () => store.statistics,
+    eventLoopDelayMilliseconds: () => pressure.delayMilliseconds,
+  });
+  const telemetry = new Telemetry(log, metrics);
+
+  const { issuing, root } = await ensureDefaultTenant(store, keys, { token: defaultToken, ...(overrides.algorithms ?? DEFAULT_ALGORITHMS) });
+  writeWhole(folder.rootCertificate, encodePem('CERTIFICATE', root.certificate), 0o644);
+  await ensureAdminToken(store, folder);
+  const kernel = await composeKernel({
+    store,
+    keys,
+    shortLived,
+    publicUrl: configuration.publicUrls.plain ?? `http://${hostname()}:${configuration.listeners.plain.port}`,
+    observer: enrollmentObserver(telemetry),
+    approvals: { waiting: () => undefined },
+    ...(overrides.faultPoint && { faultPoint: overrides.faultPoint }),
+  });
+  if (store.engine === 'sqlite') await kernel.hall.resumeInterrupted(true).catch(report);
+  const signing = await auditSigning(store, keys, defaultToken, folder.checkpoints);
+  const issuer = await kernel.authorities.issuer(issuing.tenant, issuing.id);
+  const tls = await OwnTls.open({ store, issuer, folder, names: configuration.publicNames });
+  const doors = await openDoors({ configuration, kernel, keys, telemetry, pressure, tls, auditPublicKey: signing.signer.publicKey, ownToken });
+  opened.defer(() => doors.close());
+  const background = startBackground({ kernel, telemetry, auditSigning: signing, renewTls: () => tls.renewIfDue((identity) => doors.renew(identity)) });
+  opened.defer(() => background.stop());
+  writeWhole(folder.serverInfo, `${JSON.stringify({ admin: doors.urls.admin, rootCertificate: folder.rootCertificate })}\n`, 0o644);
+  telemetry.event('server.started', { ...doors.urls });
+
+  const owned = opened.move();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    telemetry.event('server.stopping');
+    closing ??= owned.disposeAsync();
+    return closing;
+  };
+  return {
+    urls: doors.urls,
+    kernel,
+    keys,
+    async announce() {
+      const endpoint = await kernel.endpoints.resolve(undefined);
+      if (!endpoint) throw new InternalError('there is no default endpoint');
+      return announce({ store, secretHash: kernel.secretHash, folder, endpoint, urls: doors.urls, root: root.certificate });
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The first administrator's token stands in a file; once one exists, nothing makes another behind anybody's back. */
+async function ensureAdminToken(store: Store, folder: DataFolder): Promise<void> {
+  if (readIfPresent(folder.adminToken) !== undefined) return;
+  const existing = await listTokens(store, undefined, { after: undefined, limit: 1 });
+  if (existing.length > 0) return;
+  const { token } = await createFirstToken(store);
+  writeWhole(folder.adminToken, `${token.reveal()}\n`, 0o600);
+}
