@@ -3,7 +3,6 @@ import type { MusterError } from '../errors/muster-error.ts';
 import { InternalError } from '../errors/muster-error.ts';
 import type { Executed } from './executed.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
-import { sqliteUnavailable } from './sqlite-errors.ts';
 import type { Statement } from './statement.ts';
 import type { Unit } from './store.ts';
 import { scopedToTenant, type TenantWriter } from './tenant.ts';
@@ -64,13 +63,10 @@ export class SqliteUnit implements Unit, ScopedUnit {
     try {
       return step(this.#connection);
     } catch (error) {
-      // Disk full, I/O errors and the like may make SQLite roll the whole batch back by itself. What ran after that would
-      // be committed statement by statement, so nothing may.
-      const failure = this.#connection.database.inTransaction
-        ? (error as MusterError)
-        : sqliteUnavailable('the database rolled back by itself', error);
-      this.#failure = failure;
-      throw failure;
+      // Disk full, I/O errors and the like may have made SQLite roll the whole batch back by itself. What ran after that
+      // would be committed statement by statement, so nothing does; the leader then finds the transaction gone.
+      this.#failure = error as MusterError;
+      throw error;
     }
   }
 

@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto';
+import { within } from '../asn1/asn1-error.ts';
 import { decode } from '../asn1/codec.ts';
-import { any, bitString, oid, optional, sequence, serialInteger } from '../asn1/schema.ts';
+import { any, bitString, type Infer, oid, optional, sequence, serialInteger } from '../asn1/schema.ts';
 import { type CurveName, coordinateOctets } from './ec-curve.ts';
 import { keepingDer } from './mapped-schema.ts';
 import { octetsEqual, toHex } from './octets.ts';
@@ -25,11 +26,14 @@ export interface SubjectPublicKeyInfo {
 }
 
 /** RSA moduli outside are refused: shorter ones are broken, longer ones only make verification slow. */
-const RSA_BITS = { min: 1024, max: 16_384 };
+const RSA_BITS = { min: 1024, max: 8192 };
 /** NIST SP 800-89 §5.3.3 allows more; no client uses more, and the bound keeps verification cheap. */
 const RSA_EXPONENT = { min: 3, max: 2 ** 32 - 1 };
 /** RFC 5480 §2.2: the first octet of a point; 0x02 and 0x03 mark compressed ones. */
 const UNCOMPRESSED = 0x04;
+
+/** Paths of faults begin with a dot: they continue that of the certificate or request around the key. */
+const RSA_KEY = '.subjectPublicKey.RSAPublicKey';
 
 const wireSchema = sequence('SubjectPublicKeyInfo', {
   algorithm: sequence('AlgorithmIdentifier', { algorithm: oid, parameters: optional(any) }),
@@ -71,7 +75,7 @@ export function publicKeysEqual(a: SubjectPublicKeyInfo, b: SubjectPublicKeyInfo
 
 /** The modulus of an RSA key, big endian without sign octet. The key must be of kind `rsa`. */
 export function rsaModulus(publicKey: SubjectPublicKeyInfo): Uint8Array {
-  return magnitude(decode(rsaPublicKey, publicKey.keyBytes).modulus, 'modulus');
+  return magnitude(decodeRsaPublicKey(publicKey.keyBytes).modulus, 'modulus');
 }
 
 function keyAlgorithm(algorithm: string, parameters: Uint8Array | undefined, keyBytes: Uint8Array): PublicKeyAlgorithm {
@@ -100,21 +104,29 @@ function rsaAlgorithm(parameters: Uint8Array | undefined, keyBytes: Uint8Array):
   // RFC 3279 §2.3.1: the parameters MUST be NULL.
   if (parameters === undefined || parameters[0] !== 0x05)
     throw new X509Error('.algorithm', 'NULL parameters', 'others');
-  const key = decode(rsaPublicKey, keyBytes);
+  const key = decodeRsaPublicKey(keyBytes);
   const modulus = magnitude(key.modulus, 'modulus');
   const bits = 8 * modulus.length - Math.clz32(modulus[0]!) + 24;
   if (bits < RSA_BITS.min || bits > RSA_BITS.max) {
-    throw new X509Error('RSAPublicKey.modulus', `${RSA_BITS.min} to ${RSA_BITS.max} bits`, `${bits} bits`);
+    throw new X509Error(`${RSA_KEY}.modulus`, `${RSA_BITS.min} to ${RSA_BITS.max} bits`, `${bits} bits`);
   }
-  if (modulus.at(-1)! % 2 === 0) throw new X509Error('RSAPublicKey.modulus', 'an odd number', 'an even one');
+  if (modulus.at(-1)! % 2 === 0) throw new X509Error(`${RSA_KEY}.modulus`, 'an odd number', 'an even one');
   return { kind: 'rsa', bits, exponent: rsaExponent(magnitude(key.publicExponent, 'publicExponent')) };
+}
+
+function decodeRsaPublicKey(keyBytes: Uint8Array): Infer<typeof rsaPublicKey> {
+  try {
+    return decode(rsaPublicKey, keyBytes);
+  } catch (error) {
+    throw within(error, '.subjectPublicKey.');
+  }
 }
 
 function rsaExponent(octets: Uint8Array): number {
   const exponent = octets.length > 4 ? Number.POSITIVE_INFINITY : octets.reduce((sum, octet) => sum * 256 + octet, 0);
   if (exponent < RSA_EXPONENT.min || exponent > RSA_EXPONENT.max || exponent % 2 === 0) {
     const expected = `an odd number from ${RSA_EXPONENT.min} to ${RSA_EXPONENT.max}`;
-    throw new X509Error('RSAPublicKey.publicExponent', expected, `0x${toHex(octets.subarray(0, 16))}`);
+    throw new X509Error(`${RSA_KEY}.publicExponent`, expected, `0x${toHex(octets.subarray(0, 16))}`);
   }
   return exponent;
 }
@@ -122,11 +134,15 @@ function rsaExponent(octets: Uint8Array): number {
 function ecAlgorithm(parameters: Uint8Array | undefined, keyBytes: Uint8Array): PublicKeyAlgorithm {
   const curve = namedCurve(parameters);
   if (keyBytes[0] === 0x02 || keyBytes[0] === 0x03) {
-    throw new X509Error('ECPoint', 'an uncompressed point', 'a compressed one');
+    throw new X509Error('.subjectPublicKey.ECPoint', 'an uncompressed point', 'a compressed one');
   }
   const octets = 1 + 2 * coordinateOctets(curve);
   if (keyBytes[0] !== UNCOMPRESSED || keyBytes.length !== octets) {
-    throw new X509Error('ECPoint', `an uncompressed point of ${octets} octets`, `${keyBytes.length} octets`);
+    throw new X509Error(
+      '.subjectPublicKey.ECPoint',
+      `an uncompressed point of ${octets} octets`,
+      `${keyBytes.length} octets`,
+    );
   }
   return { kind: 'ec', curve };
 }
@@ -134,7 +150,7 @@ function ecAlgorithm(parameters: Uint8Array | undefined, keyBytes: Uint8Array): 
 function namedCurve(parameters: Uint8Array | undefined): CurveName {
   // RFC 5480 §2.1.1: implicitCurve and specifiedCurve MUST NOT be used.
   if (parameters === undefined || parameters[0] !== 0x06)
-    throw new X509Error('ECParameters', 'a named curve', 'other parameters');
+    throw new X509Error('.algorithm.ECParameters', 'a named curve', 'other parameters');
   const curve = decode(oid, parameters);
   switch (curve) {
     case NAMED_CURVE.secp256r1:
@@ -144,7 +160,7 @@ function namedCurve(parameters: Uint8Array | undefined): CurveName {
     case NAMED_CURVE.secp521r1:
       return 'P-521';
     default:
-      throw new X509Error('ECParameters', 'P-256, P-384 or P-521', curve);
+      throw new X509Error('.algorithm.ECParameters', 'P-256, P-384 or P-521', curve);
   }
 }
 
@@ -161,6 +177,6 @@ function fixedLength(
 }
 
 function magnitude(octets: Uint8Array, field: string): Uint8Array {
-  if (octets[0]! >= 0x80) throw new X509Error(`RSAPublicKey.${field}`, 'a positive number', 'a negative one');
+  if (octets[0]! >= 0x80) throw new X509Error(`${RSA_KEY}.${field}`, 'a positive number', 'a negative one');
   return octets[0] === 0 ? octets.subarray(1) : octets;
 }

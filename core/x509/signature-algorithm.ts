@@ -85,11 +85,10 @@ const NAME_OF: ReadonlyMap<string, SignatureAlgorithm> = new Map(
 );
 
 /** The schema of an AlgorithmIdentifier that names a signature algorithm of the table. */
-export const signatureAlgorithmSchema: Schema<SignatureAlgorithm> = mapped(
-  any,
-  parseSignatureAlgorithm,
-  algorithmIdentifier,
-);
+export const signatureAlgorithmSchema: Schema<SignatureAlgorithm> = {
+  ...mapped(any, (der) => lookUp(der, ''), algorithmIdentifier),
+  typeName: 'AlgorithmIdentifier',
+};
 
 /** The DER of an algorithm's AlgorithmIdentifier. The same octets at each call: not to be written to. */
 export function algorithmIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
@@ -101,9 +100,7 @@ export function algorithmIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
  * with RSASSA-PSS parameters whose hashes differ or whose salt is not as long as the hash.
  */
 export function parseSignatureAlgorithm(der: Uint8Array): SignatureAlgorithm {
-  const algorithm = NAME_OF.get(toHex(der));
-  if (algorithm !== undefined) return algorithm;
-  throw new X509Error('AlgorithmIdentifier', 'a known signature algorithm', `0x${toHex(der.subarray(0, 24))}`);
+  return lookUp(der, 'AlgorithmIdentifier');
 }
 
 /** The algorithm that a key of this kind signs with unless told otherwise: the hash matches the strength of the key. */
@@ -211,6 +208,12 @@ function verifyKey(publicKey: SubjectPublicKeyInfo, algorithm: SignatureAlgorith
   const parameters: SignatureParameters = SIGNATURE_ALGORITHMS[algorithm];
   if (parameters.key !== 'rsa' || parameters.padding === 'pkcs1') return key;
   return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: HASH_OCTETS[parameters.hash] };
+}
+
+function lookUp(der: Uint8Array, path: string): SignatureAlgorithm {
+  const algorithm = NAME_OF.get(toHex(der));
+  if (algorithm !== undefined) return algorithm;
+  throw new X509Error(path, 'a known signature algorithm', `0x${toHex(der.subarray(0, 24))}`);
 }
 
 function encodings(name: SignatureAlgorithm): string[] {

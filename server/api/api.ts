@@ -19,7 +19,9 @@ import type { ApiScope, TypeBoxTypeProvider } from './type-provider.ts';
 
 /** Registers REST under `/api/v1`, its documentation under `/api/docs` and `/metrics` on the admin listener. */
 export async function registerApi(app: FastifyInstance, context: ApiContext): Promise<void> {
-  await app.register(fastifyHelmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } } });
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+  });
   await limitRequests(app, context.requestsPerMinute);
   await registerOpenApi(app, context.version);
   await app.register(async (scope) => {
@@ -27,7 +29,9 @@ export async function registerApi(app: FastifyInstance, context: ApiContext): Pr
     api.setValidatorCompiler(compileRequestSchema);
     requireTokens(api, context.store, (refusal) => context.telemetry.event('api.refused', { ...refusal }));
     metricsRoute(api, context);
-    await api.register(async (v1) => registerResources(v1.withTypeProvider<TypeBoxTypeProvider>(), context), { prefix: '/api/v1' });
+    await api.register(async (v1) => registerResources(v1.withTypeProvider<TypeBoxTypeProvider>(), context), {
+      prefix: '/api/v1',
+    });
   });
 }
 
@@ -59,6 +63,8 @@ async function limitRequests(app: FastifyInstance, requestsPerMinute: number): P
     timeWindow: 60_000,
     allowList: (request) => request.routeOptions.config.alwaysAnswers === true,
     errorResponseBuilder: (_request, { ttl }) =>
-      new StateError('quota-exceeded', 'too many requests from this address', { retryAfterSeconds: Math.ceil(ttl / 1000) }),
+      new StateError('quota-exceeded', 'too many requests from this address', {
+        retryAfterSeconds: Math.ceil(ttl / 1000),
+      }),
   });
 }

@@ -49,12 +49,21 @@ export function auditRoutes(app: ApiScope, context: AuditContext): void {
 
 function listRoute(app: ApiScope, { store }: AuditContext): void {
   const filter = Type.Optional(Type.String({ minLength: 1, maxLength: 256 }));
-  const querystring = Type.Object({ ...treeParameter, ...pageParameters, action: filter, object: filter }, { additionalProperties: false });
-  const schema = { tags, summary: 'List audit entries, newest first', querystring, response: { 200: pageOf(entryView) } };
+  const querystring = Type.Object(
+    { ...treeParameter, ...pageParameters, action: filter, object: filter },
+    { additionalProperties: false },
+  );
+  const schema = {
+    tags,
+    summary: 'List audit entries, newest first',
+    querystring,
+    response: { 200: pageOf(entryView) },
+  };
   app.get('/audit', { config: { access: 'audit:read' }, schema }, async (request) => {
     const { action, object } = request.query;
     const { after, limit } = pageFrom(request.query);
-    if (after !== undefined && !/^\d{1,15}$/.test(after)) throw new PeerError('malformed-request', 'the cursor is not one of this list');
+    if (after !== undefined && !/^\d{1,15}$/.test(after))
+      throw new PeerError('malformed-request', 'the cursor is not one of this list');
     const from = after === undefined ? undefined : Number(after);
     const page = await listAudit(store.read<AuditTables>(), { tenant: treeOf(request), from, action, object, limit });
     const next = page.next === undefined ? {} : { nextCursor: Buffer.from(String(page.next)).toString('base64url') };

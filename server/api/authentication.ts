@@ -7,7 +7,11 @@ import { authenticateToken } from './tokens.ts';
 import type { ApiScope } from './type-provider.ts';
 
 /** Told of each refused credential and each refused right. */
-export type RefusalObserver = (refusal: { readonly reason: string; readonly source: string; readonly route: string }) => void;
+export type RefusalObserver = (refusal: {
+  readonly reason: string;
+  readonly source: string;
+  readonly route: string;
+}) => void;
 
 /**
  * Guards every route of a scope: a route that does not say what access it asks for keeps the server from starting, so
@@ -17,7 +21,8 @@ export function requireTokens(app: ApiScope, store: Store, onRefused: RefusalObs
   app.decorateRequest('principal', null);
   app.decorateRequest('tenant', null);
   app.addHook('onRoute', (route) => {
-    if (route.config?.access === undefined) throw new InternalError(`the route ${route.url} does not say what access it asks for`);
+    if (route.config?.access === undefined)
+      throw new InternalError(`the route ${route.url} does not say what access it asks for`);
   });
   app.addHook('onRequest', async (request) => {
     const { access, about = 'tenant' } = request.routeOptions.config;
@@ -54,7 +59,8 @@ export function tenantIdOf(request: FastifyRequest): string {
 /** RFC 6750 §2.1: the token comes in the Authorization header, never in the URL, where logs would keep it. */
 async function authenticate(store: Store, request: FastifyRequest): Promise<Principal> {
   const [, text] = /^Bearer +([\w-]+) *$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (text === undefined) throw new PeerError('authentication-required', 'expected a bearer token in the Authorization header');
+  if (text === undefined)
+    throw new PeerError('authentication-required', 'expected a bearer token in the Authorization header');
   const principal = await authenticateToken(store, text);
   if (principal !== undefined) return principal;
   throw new PolicyError('bad-credential', 'the bearer token is unknown, expired or revoked');

@@ -39,7 +39,9 @@ const filters = {
   device: Type.Optional(Type.String({ maxLength: 64 })),
   status: Type.Optional(storedStatus),
   serialNumber: Type.Optional(Type.String({ description: 'Hexadecimal, lower case.', pattern: '^[0-9a-f]{1,40}$' })),
-  name: Type.Optional(Type.String({ description: 'Equals a CN or subjectAltName, without case.', minLength: 1, maxLength: 256 })),
+  name: Type.Optional(
+    Type.String({ description: 'Equals a CN or subjectAltName, without case.', minLength: 1, maxLength: 256 }),
+  ),
   expiresBefore: Type.Optional(timestamp('Ends before this.')),
 };
 
@@ -51,14 +53,27 @@ export function certificateRoutes(app: ApiScope, context: CertificateContext): v
 }
 
 function listRoute(app: ApiScope, { store }: CertificateContext): void {
-  const schema = { tags, summary: 'List certificates', querystring: listQuery(filters), response: { 200: pageOf(certificateView) } };
+  const schema = {
+    tags,
+    summary: 'List certificates',
+    querystring: listQuery(filters),
+    response: { 200: pageOf(certificateView) },
+  };
   app.get('/certificates', { config: { access: 'certificates:read' }, schema }, (request) => {
     const { device, status, serialNumber, name, expiresBefore } = request.query;
     const until = expiresBefore === undefined ? undefined : Date.parse(expiresBefore);
     const now = store.clock.now();
     return readPage(
       pageFrom(request.query),
-      (page) => listCertificates(store, tenantIdOf(request), { ...page, device, status, serialNumber, name, expiresBefore: until }),
+      (page) =>
+        listCertificates(store, tenantIdOf(request), {
+          ...page,
+          device,
+          status,
+          serialNumber,
+          name,
+          expiresBefore: until,
+        }),
       (row) => row.id,
       (row) => viewOf(row, now),
     );
@@ -66,7 +81,13 @@ function listRoute(app: ApiScope, { store }: CertificateContext): void {
 }
 
 function getRoute(app: ApiScope, context: CertificateContext): void {
-  const schema = { tags, summary: 'Show a certificate', params: idParameters, querystring: objectQuery, response: { 200: certificateView } };
+  const schema = {
+    tags,
+    summary: 'Show a certificate',
+    params: idParameters,
+    querystring: objectQuery,
+    response: { 200: certificateView },
+  };
   app.get('/certificates/:id', { config: { access: 'certificates:read' }, schema }, async (request) =>
     viewOf(await certificateOf(context, tenantIdOf(request), request.params.id), context.store.clock.now()),
   );
@@ -76,7 +97,10 @@ const exportQuery = Type.Object(
   {
     ...tenantParameter,
     format: Type.Enum(['pem', 'der'], { default: 'pem' }),
-    chain: Type.Boolean({ description: 'With the certificates of its authorities, up to the root (PEM only).', default: false }),
+    chain: Type.Boolean({
+      description: 'With the certificates of its authorities, up to the root (PEM only).',
+      default: false,
+    }),
   },
   { additionalProperties: false },
 );
@@ -97,7 +121,8 @@ function exportRoute(app: ApiScope, context: CertificateContext): void {
     reply.header('content-disposition', `attachment; filename="${row.serial_number}.${format}"`);
     // RFC 2585 §4.1.
     if (format === 'der') return reply.type('application/pkix-cert').send(Buffer.from(row.der));
-    const authorities = chain && row.authority !== null ? await context.authorities.caCertificates(tenant, row.authority) : [];
+    const authorities =
+      chain && row.authority !== null ? await context.authorities.caCertificates(tenant, row.authority) : [];
     const blocks = [row.der, ...authorities].map((der) => encodePem('CERTIFICATE', der));
     return reply.type('application/x-pem-file').send(Buffer.from(blocks.join('')));
   });

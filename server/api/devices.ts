@@ -32,7 +32,12 @@ export function deviceRoutes(app: ApiScope, store: Store): void {
 
 function listRoute(app: ApiScope, store: Store): void {
   const filters = { state: Type.Optional(state), name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })) };
-  const schema = { tags, summary: 'List devices', querystring: listQuery(filters), response: { 200: pageOf(deviceView) } };
+  const schema = {
+    tags,
+    summary: 'List devices',
+    querystring: listQuery(filters),
+    response: { 200: pageOf(deviceView) },
+  };
   app.get('/devices', { config: { access: 'devices:read' }, schema }, (request) => {
     const { state: wanted, name } = request.query;
     return readPage(
@@ -45,16 +50,31 @@ function listRoute(app: ApiScope, store: Store): void {
 }
 
 function getRoute(app: ApiScope, store: Store): void {
-  const schema = { tags, summary: 'Show a device', params: idParameters, querystring: objectQuery, response: { 200: deviceView } };
-  app.get('/devices/:id', { config: { access: 'devices:read' }, schema }, (request) => deviceOf(store, tenantIdOf(request), request.params.id));
+  const schema = {
+    tags,
+    summary: 'Show a device',
+    params: idParameters,
+    querystring: objectQuery,
+    response: { 200: deviceView },
+  };
+  app.get('/devices/:id', { config: { access: 'devices:read' }, schema }, (request) =>
+    deviceOf(store, tenantIdOf(request), request.params.id),
+  );
 }
 
 function blockRoute(app: ApiScope, store: Store, verb: 'block' | 'unblock'): void {
-  const summary = verb === 'block' ? 'Block a device: nothing more is issued to it' : 'Let a blocked device enrol again';
+  const summary =
+    verb === 'block' ? 'Block a device: nothing more is issued to it' : 'Let a blocked device enrol again';
   const schema = { tags, summary, params: idParameters, querystring: objectQuery, response: { 200: deviceView } };
   app.post(`/devices/:id/${verb}`, { config: { access: 'devices:write' }, schema }, async (request) => {
     const tenant = tenantIdOf(request);
-    const change = { tenant, id: request.params.id, blocked: verb === 'block', actor: actorOf(principalOf(request)), now: store.clock.now() };
+    const change = {
+      tenant,
+      id: request.params.id,
+      blocked: verb === 'block',
+      actor: actorOf(principalOf(request)),
+      now: store.clock.now(),
+    };
     await store.unit((tx) => setBlocked(tx, change));
     return deviceOf(store, tenant, request.params.id);
   });

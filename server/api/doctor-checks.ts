@@ -49,7 +49,12 @@ function tokenFinding(token: TokenHealth): DoctorFinding {
     case 'up':
       return { check, state: 'ok', text: `token "${token.label}" answers` };
     case 'down':
-      return { check, state: 'failed', text: `token "${token.label}" does not answer`, remedy: 'start it again; Muster finds it by itself' };
+      return {
+        check,
+        state: 'failed',
+        text: `token "${token.label}" does not answer`,
+        remedy: 'start it again; Muster finds it by itself',
+      };
     case 'pin-refused':
       return {
         check,
@@ -71,7 +76,8 @@ function softwareTokenFinding(label: string | undefined): DoctorFinding {
 }
 
 function publicUrlFinding({ publicUrls }: Configuration): DoctorFinding {
-  if (publicUrls.plain !== undefined) return { check: 'public-url', state: 'ok', text: `certificates point to ${publicUrls.plain}` };
+  if (publicUrls.plain !== undefined)
+    return { check: 'public-url', state: 'ok', text: `certificates point to ${publicUrls.plain}` };
   return {
     check: 'public-url',
     state: 'warning',
@@ -91,7 +97,15 @@ function adminFinding({ listeners }: Configuration): DoctorFinding {
 
 function tlsFinding(notAfter: number, now: number): DoctorFinding {
   const days = Math.floor((notAfter - now) / dayMilliseconds);
-  if (days >= 7) return { check: 'tls-certificate', state: 'ok', text: `our TLS certificates end in ${days} days and renew by themselves` };
-  const text = days < 0 ? 'our TLS certificates have expired' : `our TLS certificates end in ${days} days and should have been renewed`;
+  if (days >= 7)
+    return {
+      check: 'tls-certificate',
+      state: 'ok',
+      text: `our TLS certificates end in ${days} days and renew by themselves`,
+    };
+  const text =
+    days < 0
+      ? 'our TLS certificates have expired'
+      : `our TLS certificates end in ${days} days and should have been renewed`;
   return { check: 'tls-certificate', state: 'failed', text, remedy: 'see the log for why the renewal fails' };
 }

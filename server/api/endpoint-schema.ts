@@ -4,9 +4,14 @@ import { AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../c
 const members = { additionalProperties: false } as const;
 
 const estMembers = {
-  authenticators: Type.Array(Type.Enum(AUTHENTICATORS, { description: 'A kind of proof.' }), { description: 'Which proofs of who asks are accepted.', uniqueItems: true }),
+  authenticators: Type.Array(Type.Enum(AUTHENTICATORS, { description: 'A kind of proof.' }), {
+    description: 'Which proofs of who asks are accepted.',
+    uniqueItems: true,
+  }),
   channelBinding: Type.Enum(['optional', 'required'], { description: 'Proof-of-possession linking (RFC 7030 §3.5).' }),
-  wrapping: Type.Enum(['auto', 'columns-64', 'none'], { description: 'Line length of base64 answers; `auto` goes by the User-Agent.' }),
+  wrapping: Type.Enum(['auto', 'columns-64', 'none'], {
+    description: 'Line length of base64 answers; `auto` goes by the User-Agent.',
+  }),
   serverKeyGeneration: Type.Boolean({ description: 'Whether the server may make key pairs (RFC 7030 §4.4).' }),
   csrAttributes: Type.Enum(['none', 'attributes', 'template'], { description: 'What GET /csrattrs answers.' }),
 };
@@ -30,18 +35,31 @@ const approval = Type.Union(
 );
 
 const settingsMembers = {
-  attestation: Type.Enum(['off', 'observe', 'enforce'], { description: 'Evidence asked for before a first certificate.' }),
+  attestation: Type.Enum(['off', 'observe', 'enforce'], {
+    description: 'Evidence asked for before a first certificate.',
+  }),
   admission: Type.Array(admissionRule, { maxItems: 50 }),
   approval,
   registrationAuthorities: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
     description: 'SHA-256 fingerprints of certificates that act as registration authorities.',
     maxItems: 1_000,
   }),
-  retryAfterSeconds: Type.Integer({ description: 'Told to a device whose enrolment waits.', minimum: 1, maximum: 172_800 }),
-  pendingLifetimeSeconds: Type.Integer({ description: 'An enrolment waits for its operator this long.', minimum: 60, maximum: 31_536_000 }),
+  retryAfterSeconds: Type.Integer({
+    description: 'Told to a device whose enrolment waits.',
+    minimum: 1,
+    maximum: 172_800,
+  }),
+  pendingLifetimeSeconds: Type.Integer({
+    description: 'An enrolment waits for its operator this long.',
+    minimum: 60,
+    maximum: 31_536_000,
+  }),
 };
 
-const renewalWindowSeconds = Type.Integer({ description: 'Before notAfter, from which on renewal is granted; absent: at any time.', minimum: 0 });
+const renewalWindowSeconds = Type.Integer({
+  description: 'Before notAfter, from which on renewal is granted; absent: at any time.',
+  minimum: 0,
+});
 
 /** An endpoint as the API shows it. */
 export const endpointView = Type.Object({
@@ -60,7 +78,10 @@ export const endpointView = Type.Object({
 export const endpointChanges = Type.Object(
   {
     protocols: Type.Optional(
-      Type.Object({ est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])) }, members),
+      Type.Object(
+        { est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])) },
+        members,
+      ),
     ),
     attestation: Type.Optional(settingsMembers.attestation),
     admission: Type.Optional(settingsMembers.admission),
@@ -78,8 +99,20 @@ export type EndpointChanges = Static<typeof endpointChanges>;
 export const endpointDraft = Type.Object(
   {
     label: Type.String({ description: 'Unique in the installation; a path segment.', pattern: '^[a-z0-9-]{1,63}$' }),
-    profile: Type.Optional(Type.String({ description: 'Name or id; default: the oldest profile of the tenant.', minLength: 1, maxLength: 64 })),
-    authority: Type.Optional(Type.String({ description: 'Name or id; default: the newest active issuing authority of the tenant.', minLength: 1, maxLength: 64 })),
+    profile: Type.Optional(
+      Type.String({
+        description: 'Name or id; default: the oldest profile of the tenant.',
+        minLength: 1,
+        maxLength: 64,
+      }),
+    ),
+    authority: Type.Optional(
+      Type.String({
+        description: 'Name or id; default: the newest active issuing authority of the tenant.',
+        minLength: 1,
+        maxLength: 64,
+      }),
+    ),
     ...endpointChanges.properties,
   },
   members,

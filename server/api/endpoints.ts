@@ -19,7 +19,9 @@ type EndpointContext = Pick<ApiContext, 'store' | 'endpoints'>;
 const tags = ['endpoints'];
 const labelParameters = Type.Object({ label: Type.String({ pattern: '^[a-z0-9-]{1,63}$' }) });
 const revisionHeader = Type.Object({
-  'if-match': Type.Optional(Type.String({ description: 'The ETag the change is based on; without it, whatever stands is changed.' })),
+  'if-match': Type.Optional(
+    Type.String({ description: 'The ETag the change is based on; without it, whatever stands is changed.' }),
+  ),
 });
 
 /** Endpoints: the labels under which devices enrol. */
@@ -32,14 +34,23 @@ export function endpointRoutes(app: ApiScope, context: EndpointContext): void {
 }
 
 /** The endpoint of this tenant with this label. Throws PeerError `unknown-endpoint`, also for another tenant's. */
-export async function endpointOf(endpoints: EndpointContext['endpoints'], tenant: string, label: string): Promise<Endpoint> {
+export async function endpointOf(
+  endpoints: EndpointContext['endpoints'],
+  tenant: string,
+  label: string,
+): Promise<Endpoint> {
   const endpoint = await endpoints.resolve(label);
   if (endpoint !== undefined && endpoint.tenant === tenant) return endpoint;
   throw new PeerError('unknown-endpoint', `no endpoint has the label ${label}`);
 }
 
 function listRoute(app: ApiScope, { endpoints }: EndpointContext): void {
-  const schema = { tags, summary: 'List endpoints', querystring: listQuery({}), response: { 200: pageOf(endpointView) } };
+  const schema = {
+    tags,
+    summary: 'List endpoints',
+    querystring: listQuery({}),
+    response: { 200: pageOf(endpointView) },
+  };
   app.get('/endpoints', { config: { access: 'endpoints:read' }, schema }, async (request) => {
     const all = await endpoints.list(tenantIdOf(request));
     return readPage(
@@ -52,7 +63,13 @@ function listRoute(app: ApiScope, { endpoints }: EndpointContext): void {
 }
 
 function getRoute(app: ApiScope, { endpoints }: EndpointContext): void {
-  const schema = { tags, summary: 'Show an endpoint', params: labelParameters, querystring: objectQuery, response: { 200: endpointView } };
+  const schema = {
+    tags,
+    summary: 'Show an endpoint',
+    params: labelParameters,
+    querystring: objectQuery,
+    response: { 200: endpointView },
+  };
   app.get('/endpoints/:label', { config: { access: 'endpoints:read' }, schema }, async (request, reply) => {
     const endpoint = await endpointOf(endpoints, tenantIdOf(request), request.params.label);
     return reply.header('etag', etagOf(endpoint)).send(viewOf(endpoint));
@@ -60,7 +77,13 @@ function getRoute(app: ApiScope, { endpoints }: EndpointContext): void {
 }
 
 function createRoute(app: ApiScope, { store, endpoints }: EndpointContext): void {
-  const schema = { tags, summary: 'Create an endpoint', querystring: objectQuery, body: endpointDraft, response: { 201: endpointView } };
+  const schema = {
+    tags,
+    summary: 'Create an endpoint',
+    querystring: objectQuery,
+    body: endpointDraft,
+    response: { 201: endpointView },
+  };
   app.post('/endpoints', { config: { access: 'endpoints:write' }, schema }, async (request, reply) => {
     const tenant = tenantIdOf(request);
     const { label, profile: profileName, authority: authorityName, ...changes } = request.body;
@@ -72,7 +95,11 @@ function createRoute(app: ApiScope, { store, endpoints }: EndpointContext): void
       await audit(tx, request, store.clock.now(), 'endpoint.created', label, settings);
     });
     const created = await endpointOf(endpoints, tenant, label);
-    return reply.code(201).header('etag', etagOf(created)).header('location', `/api/v1/endpoints/${label}`).send(viewOf(created));
+    return reply
+      .code(201)
+      .header('etag', etagOf(created))
+      .header('location', `/api/v1/endpoints/${label}`)
+      .send(viewOf(created));
   });
 }
 
@@ -124,21 +151,34 @@ function deleteRoute(app: ApiScope, { store, endpoints }: EndpointContext): void
 
 async function profileOf(store: Store, tenant: string, name: string | undefined): Promise<string> {
   const profiles = await listProfiles(store, tenant);
-  const found = name === undefined ? profiles[0] : profiles.find((profile) => profile.id === name || profile.name === name);
+  const found =
+    name === undefined ? profiles[0] : profiles.find((profile) => profile.id === name || profile.name === name);
   if (found !== undefined) return found.id;
-  throw new PeerError('malformed-request', `profile: expected one of ${profiles.map((profile) => profile.name).join(', ')}`);
+  throw new PeerError(
+    'malformed-request',
+    `profile: expected one of ${profiles.map((profile) => profile.name).join(', ')}`,
+  );
 }
 
 async function authorityOf(store: Store, tenant: string, name: string | undefined): Promise<string> {
-  const issuing = (await listAuthorities(store, tenant)).filter((authority) => authority.kind === 'issuing' && authority.state === 'active');
-  const found = name === undefined ? issuing.at(-1) : issuing.find((authority) => authority.id === name || authority.name === name);
+  const issuing = (await listAuthorities(store, tenant)).filter(
+    (authority) => authority.kind === 'issuing' && authority.state === 'active',
+  );
+  const found =
+    name === undefined ? issuing.at(-1) : issuing.find((authority) => authority.id === name || authority.name === name);
   if (found !== undefined) return found.id;
-  throw new PeerError('malformed-request', `authority: expected one of ${issuing.map((authority) => authority.name).join(', ')}`);
+  throw new PeerError(
+    'malformed-request',
+    `authority: expected one of ${issuing.map((authority) => authority.name).join(', ')}`,
+  );
 }
 
 function assertUnchanged(endpoint: Endpoint, ifMatch: string | undefined): void {
   if (ifMatch === undefined || ifMatch === '*' || ifMatch === etagOf(endpoint)) return;
-  throw new StateError('conflict', `the endpoint is at revision ${endpoint.revision}, the change is based on ${ifMatch}`);
+  throw new StateError(
+    'conflict',
+    `the endpoint is at revision ${endpoint.revision}, the change is based on ${ifMatch}`,
+  );
 }
 
 function audit(
@@ -151,7 +191,15 @@ function audit(
 ): Promise<void> {
   const details = settings === undefined ? {} : { settings: JSON.stringify(settings) };
   const actor = actorOf(principalOf(request));
-  return appendAudit(tx, { tenant: tenantIdOf(request), at, actor, action, object: `endpoint:${label}`, outcome: 'success', details });
+  return appendAudit(tx, {
+    tenant: tenantIdOf(request),
+    at,
+    actor,
+    action,
+    object: `endpoint:${label}`,
+    outcome: 'success',
+    details,
+  });
 }
 
 function etagOf(endpoint: Endpoint): string {

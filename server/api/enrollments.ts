@@ -43,7 +43,13 @@ const enrollmentView = Type.Object({
 });
 
 const decision = Type.Object(
-  { comment: Type.String({ description: 'Goes into the audit log; of a rejection, also to the device.', default: '', maxLength: 500 }) },
+  {
+    comment: Type.String({
+      description: 'Goes into the audit log; of a rejection, also to the device.',
+      default: '',
+      maxLength: 500,
+    }),
+  },
   { additionalProperties: false, default: {} },
 );
 
@@ -56,8 +62,16 @@ export function enrollmentRoutes(app: ApiScope, context: EnrollmentContext): voi
 }
 
 function listRoute(app: ApiScope, context: EnrollmentContext): void {
-  const filters = { status: Type.Optional(status), endpoint: Type.Optional(Type.String({ pattern: '^[a-z0-9-]{1,63}$' })) };
-  const schema = { tags, summary: 'List enrolments', querystring: listQuery(filters), response: { 200: pageOf(enrollmentView) } };
+  const filters = {
+    status: Type.Optional(status),
+    endpoint: Type.Optional(Type.String({ pattern: '^[a-z0-9-]{1,63}$' })),
+  };
+  const schema = {
+    tags,
+    summary: 'List enrolments',
+    querystring: listQuery(filters),
+    response: { 200: pageOf(enrollmentView) },
+  };
   app.get('/enrollments', { config: { access: 'enrollments:read' }, schema }, async (request) => {
     const tenant = tenantIdOf(request);
     const { status: wanted, endpoint: label } = request.query;
@@ -73,7 +87,13 @@ function listRoute(app: ApiScope, context: EnrollmentContext): void {
 }
 
 function getRoute(app: ApiScope, context: EnrollmentContext): void {
-  const schema = { tags, summary: 'Show an enrolment', params: idParameters, querystring: objectQuery, response: { 200: enrollmentView } };
+  const schema = {
+    tags,
+    summary: 'Show an enrolment',
+    params: idParameters,
+    querystring: objectQuery,
+    response: { 200: enrollmentView },
+  };
   app.get('/enrollments/:id', { config: { access: 'enrollments:read' }, schema }, (request) =>
     enrollmentOf(context, tenantIdOf(request), request.params.id),
   );
@@ -82,7 +102,14 @@ function getRoute(app: ApiScope, context: EnrollmentContext): void {
 function decisionRoute(app: ApiScope, context: EnrollmentContext, verb: 'approve' | 'reject'): void {
   const decide = verb === 'approve' ? approve : reject;
   const summary = verb === 'approve' ? 'Let a waiting enrolment pass' : 'Refuse a waiting enrolment for good';
-  const schema = { tags, summary, params: idParameters, querystring: objectQuery, body: decision, response: { 200: enrollmentView } };
+  const schema = {
+    tags,
+    summary,
+    params: idParameters,
+    querystring: objectQuery,
+    body: decision,
+    response: { 200: enrollmentView },
+  };
   app.post(`/enrollments/:id/${verb}`, { config: { access: 'enrollments:decide' }, schema }, async (request) => {
     const tenant = tenantIdOf(request);
     const { id } = request.params;

@@ -18,7 +18,10 @@ export const pageParameters = {
 /** Query parameters of a route about one tenant. */
 export const tenantParameter = {
   tenant: Type.Optional(
-    Type.String({ description: 'Name or id of the tenant, for tokens of the installation. Default: `default`.', maxLength: 64 }),
+    Type.String({
+      description: 'Name or id of the tenant, for tokens of the installation. Default: `default`.',
+      maxLength: 64,
+    }),
   ),
 };
 

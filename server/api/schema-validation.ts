@@ -18,7 +18,10 @@ export const compileRequestSchema: FastifySchemaCompiler<TSchema> = ({ schema, h
   return (value: unknown) => {
     const prepared = prepare(value);
     if (validator.Check(prepared)) return { value: prepared };
-    const fields = schemaProblems(validator, prepared).map(({ path, message }) => ({ path: `/${part}${path}`, message }));
+    const fields = schemaProblems(validator, prepared).map(({ path, message }) => ({
+      path: `/${part}${path}`,
+      message,
+    }));
     return { error: new SchemaFault(fields) };
   };
 };

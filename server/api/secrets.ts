@@ -34,7 +34,11 @@ const secretView = Type.Object({
 
 const secretDraft = Type.Object(
   {
-    endpoint: Type.String({ description: 'Label of the endpoint it opens.', default: 'default', pattern: '^[a-z0-9-]{1,63}$' }),
+    endpoint: Type.String({
+      description: 'Label of the endpoint it opens.',
+      default: 'default',
+      pattern: '^[a-z0-9-]{1,63}$',
+    }),
     usage: Type.Enum(['one-time', 'device'], { default: 'one-time' }),
     username: Type.Optional(username),
     subject: Type.Optional(subject),
@@ -57,7 +61,12 @@ export function secretRoutes(app: ApiScope, context: SecretContext): void {
 }
 
 function listRoute(app: ApiScope, { store, endpoints }: SecretContext): void {
-  const schema = { tags, summary: 'List enrolment secrets', querystring: listQuery({}), response: { 200: pageOf(secretView) } };
+  const schema = {
+    tags,
+    summary: 'List enrolment secrets',
+    querystring: listQuery({}),
+    response: { 200: pageOf(secretView) },
+  };
   app.get('/secrets', { config: { access: 'secrets:read' }, schema }, async (request) => {
     const tenant = tenantIdOf(request);
     const labels = new Map((await endpoints.list(tenant)).map((endpoint) => [endpoint.id, endpoint.label]));
@@ -72,7 +81,13 @@ function listRoute(app: ApiScope, { store, endpoints }: SecretContext): void {
 }
 
 function createRoute(app: ApiScope, { store, endpoints, secretHash }: SecretContext): void {
-  const schema = { tags, summary: 'Create an enrolment secret', querystring: objectQuery, body: secretDraft, response: { 201: issuedSecret } };
+  const schema = {
+    tags,
+    summary: 'Create an enrolment secret',
+    querystring: objectQuery,
+    body: secretDraft,
+    response: { 201: issuedSecret },
+  };
   app.post('/secrets', { config: { access: 'secrets:write' }, schema }, async (request, reply) => {
     const tenant = tenantIdOf(request);
     const { endpoint: label, ...draft } = request.body;
@@ -83,25 +98,55 @@ function createRoute(app: ApiScope, { store, endpoints, secretHash }: SecretCont
     const actor = actorOf(principalOf(request));
     const now = store.clock.now();
     const issued = await store.unit(async (tx) => {
-      const made = await createSecret(tx, secretHash, now, { tenant, endpoint: endpoint.id, createdBy: actor, ...draft });
+      const made = await createSecret(tx, secretHash, now, {
+        tenant,
+        endpoint: endpoint.id,
+        createdBy: actor,
+        ...draft,
+      });
       const details = { endpoint: label, ...draft };
-      await appendAudit(tx, { tenant, at: now, actor, action: 'secret.created', object: `secret:${made.id}`, outcome: 'success', details });
+      await appendAudit(tx, {
+        tenant,
+        at: now,
+        actor,
+        action: 'secret.created',
+        object: `secret:${made.id}`,
+        outcome: 'success',
+        details,
+      });
       return made;
     });
-    return reply.code(201).send({ id: issued.id, secret: issued.secret.reveal(), expiresAt: timeText(issued.expiresAt) });
+    return reply
+      .code(201)
+      .send({ id: issued.id, secret: issued.secret.reveal(), expiresAt: timeText(issued.expiresAt) });
   });
 }
 
 function revokeRoute(app: ApiScope, { store }: SecretContext): void {
-  const schema = { tags, summary: 'Revoke an enrolment secret', params: idParameters, querystring: objectQuery, response: { 204: Type.Null() } };
+  const schema = {
+    tags,
+    summary: 'Revoke an enrolment secret',
+    params: idParameters,
+    querystring: objectQuery,
+    response: { 204: Type.Null() },
+  };
   app.delete('/secrets/:id', { config: { access: 'secrets:write' }, schema }, async (request, reply) => {
     const tenant = tenantIdOf(request);
     const { id } = request.params;
     const actor = actorOf(principalOf(request));
     const at = store.clock.now();
     await store.unit(async (tx) => {
-      if (!(await revokeSecret(tx, tenant, id))) throw new PeerError('not-found', 'no such secret, or it is spent or revoked');
-      await appendAudit(tx, { tenant, at, actor, action: 'secret.revoked', object: `secret:${id}`, outcome: 'success', details: {} });
+      if (!(await revokeSecret(tx, tenant, id)))
+        throw new PeerError('not-found', 'no such secret, or it is spent or revoked');
+      await appendAudit(tx, {
+        tenant,
+        at,
+        actor,
+        action: 'secret.revoked',
+        object: `secret:${id}`,
+        outcome: 'success',
+        details: {},
+      });
     });
     return reply.code(204).send(null);
   });

@@ -16,7 +16,11 @@ const statusView = Type.Object({
 
 /** `GET /status`: which server this is and who asks. */
 export function statusRoutes(app: ApiScope, version: string): void {
-  const schema = { tags: ['system'], summary: 'Version of the server, and what the token may do', response: { 200: statusView } };
+  const schema = {
+    tags: ['system'],
+    summary: 'Version of the server, and what the token may do',
+    response: { 200: statusView },
+  };
   app.get('/status', { config: { access: 'any' }, schema }, (request) => {
     const { tokenId, label, role, scopes, tenant } = principalOf(request);
     return { version, token: { id: tokenId, label, role, scopes: [...scopes], ...present('tenant', tenant) } };

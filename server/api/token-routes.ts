@@ -26,7 +26,12 @@ const tokenView = Type.Object({
 
 const tokenDraft = Type.Object(
   {
-    label: Type.String({ description: 'Whose it is or what for.', minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f]+$' }),
+    label: Type.String({
+      description: 'Whose it is or what for.',
+      minLength: 1,
+      maxLength: 100,
+      pattern: '^[^\\u0000-\\u001f]+$',
+    }),
     role,
     scopes: Type.Optional(scopes),
     lifetimeSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
@@ -59,13 +64,20 @@ export function tokenRoutes(app: ApiScope, store: Store): void {
     '/tokens',
     {
       config: { access: 'tokens:write', about: 'either' },
-      schema: { tags, summary: 'Create a bearer token', querystring: objectQuery, body: tokenDraft, response: { 201: issuedToken } },
+      schema: {
+        tags,
+        summary: 'Create a bearer token',
+        querystring: objectQuery,
+        body: tokenDraft,
+        response: { 201: issuedToken },
+      },
     },
     async (request, reply) => {
       const { label, lifetimeSeconds, scopes: narrowed } = request.body;
       const principal = principalOf(request);
       for (const scope of narrowed ?? ROLE_SCOPES[request.body.role]) {
-        if (!principal.scopes.has(scope)) throw new PolicyError('not-authorized', `a token cannot give away ${scope}, which it does not have`);
+        if (!principal.scopes.has(scope))
+          throw new PolicyError('not-authorized', `a token cannot give away ${scope}, which it does not have`);
       }
       const draft = { label, role: request.body.role, scopes: narrowed, lifetimeSeconds };
       const tenant = request.tenant ?? undefined;
@@ -79,12 +91,20 @@ export function tokenRoutes(app: ApiScope, store: Store): void {
     '/tokens/:id',
     {
       config: { access: 'tokens:write', about: 'either' },
-      schema: { tags, summary: 'Revoke a bearer token', params: idParameters, querystring: objectQuery, response: { 204: Type.Null() } },
+      schema: {
+        tags,
+        summary: 'Revoke a bearer token',
+        params: idParameters,
+        querystring: objectQuery,
+        response: { 204: Type.Null() },
+      },
     },
     async (request, reply) => {
       const actor = actorOf(principalOf(request));
       const { id } = request.params;
-      const revoked = await store.unit((tx) => revokeToken(tx, store.clock.now(), request.tenant ?? undefined, id, actor));
+      const revoked = await store.unit((tx) =>
+        revokeToken(tx, store.clock.now(), request.tenant ?? undefined, id, actor),
+      );
       if (!revoked) throw new PeerError('not-found', 'no such token, or it is revoked already');
       return reply.code(204).send(null);
     },

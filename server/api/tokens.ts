@@ -59,7 +59,10 @@ export async function createToken(tx: Unit, now: number, request: TokenRequest):
       revoked_at: null,
     })
     .execute();
-  await auditToken(tx, now, request.createdBy, 'token.created', id, request.tenant, { label: request.label, role: request.role });
+  await auditToken(tx, now, request.createdBy, 'token.created', id, request.tenant, {
+    label: request.label,
+    role: request.role,
+  });
   return { id, token };
 }
 
@@ -91,7 +94,18 @@ export function listTokens(
   let query = store
     .read<ApiTables>()
     .selectFrom('api_tokens')
-    .select(['id', 'tenant', 'label', 'role', 'scopes', 'created_by', 'created_at', 'expires_at', 'last_used_at', 'revoked_at']);
+    .select([
+      'id',
+      'tenant',
+      'label',
+      'role',
+      'scopes',
+      'created_by',
+      'created_at',
+      'expires_at',
+      'last_used_at',
+      'revoked_at',
+    ]);
   if (tenant !== undefined) query = query.where('tenant', '=', tenant);
   if (page.after !== undefined) query = query.where('id', '>', page.after);
   return query.orderBy('id').limit(page.limit).execute();
@@ -135,7 +149,15 @@ function auditToken(
   tenant: string | undefined,
   details: Record<string, string>,
 ): Promise<void> {
-  return appendAudit(tx, { tenant: tenant ?? null, at, actor, action, object: `token:${id}`, outcome: 'success', details });
+  return appendAudit(tx, {
+    tenant: tenant ?? null,
+    at,
+    actor,
+    action,
+    object: `token:${id}`,
+    outcome: 'success',
+    details,
+  });
 }
 
 const tokenByHash = statement<ApiTables>()('api-token-by-hash', (db, p: { hash: string }) =>

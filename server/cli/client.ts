@@ -57,7 +57,11 @@ export class ApiClient {
     const items: T[] = [];
     let cursor: string | undefined;
     do {
-      const page: { items: T[]; nextCursor?: string } = await this.get(path, { ...query, cursor, limit: Math.min(500, limit - items.length) });
+      const page: { items: T[]; nextCursor?: string } = await this.get(path, {
+        ...query,
+        cursor,
+        limit: Math.min(500, limit - items.length),
+      });
       items.push(...page.items);
       cursor = page.nextCursor;
     } while (cursor !== undefined && items.length < limit);
@@ -86,8 +90,14 @@ export class ApiClient {
       authorization: `Bearer ${token.reveal()}`,
       ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
     };
-    const request = httpsRequest(url, { method, headers, agent: false, ...(authority !== undefined && { ca: authority }) }, resolve);
-    request.setTimeout(silenceMilliseconds, () => request.destroy(new CliError(EXIT.unavailable, `${url.origin} does not answer`)));
+    const request = httpsRequest(
+      url,
+      { method, headers, agent: false, ...(authority !== undefined && { ca: authority }) },
+      resolve,
+    );
+    request.setTimeout(silenceMilliseconds, () =>
+      request.destroy(new CliError(EXIT.unavailable, `${url.origin} does not answer`)),
+    );
     request.on('error', (error) => reject(connectionError(url, error)));
     request.end(body);
     return promise;
@@ -107,12 +117,23 @@ function problemError(status: number, body: string): CliError {
   }
   const id = status >= 500 && problem.requestId !== undefined ? ` (request ${problem.requestId})` : '';
   const code = problem.code === undefined ? '' : ` [${problem.code}]`;
-  return new CliError(exitCodeOf(status), `${problem.detail ?? `the server answered ${status}`}${code}${id}`, problem.hint);
+  return new CliError(
+    exitCodeOf(status),
+    `${problem.detail ?? `the server answered ${status}`}${code}${id}`,
+    problem.hint,
+  );
 }
 
 function connectionError(url: URL, error: Error & { readonly code?: string }): CliError {
   if (error instanceof CliError) return error;
   const untrusted = error.code !== undefined && /CERT|SELF_SIGNED|ISSUER|ALTNAME/.test(error.code);
-  const hint = untrusted ? 'give the right root certificate with --ca-file FILE' : 'see that the server runs and that the URL is right';
-  return new CliError(EXIT.unreachable, `${url.origin} cannot be ${untrusted ? 'trusted' : 'reached'}: ${error.message}`, hint, { cause: error });
+  const hint = untrusted
+    ? 'give the right root certificate with --ca-file FILE'
+    : 'see that the server runs and that the URL is right';
+  return new CliError(
+    EXIT.unreachable,
+    `${url.origin} cannot be ${untrusted ? 'trusted' : 'reached'}: ${error.message}`,
+    hint,
+    { cause: error },
+  );
 }

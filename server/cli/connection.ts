@@ -29,18 +29,28 @@ export function findServer(options: ConnectionOptions, { environment, folder }: 
   const server = options.server ?? environment['MUSTER_SERVER'];
   // Another server's credentials are never taken from this host's data folder.
   const local = server === undefined;
-  const tokenFile = options.tokenFile ?? environment['MUSTER_TOKEN_FILE'] ?? (local ? join(data, 'admin-token') : undefined);
+  const tokenFile =
+    options.tokenFile ?? environment['MUSTER_TOKEN_FILE'] ?? (local ? join(data, 'admin-token') : undefined);
   const caFile = options.caFile ?? environment['MUSTER_CA_FILE'] ?? (local ? join(data, 'root.pem') : undefined);
   const url = parseUrl(server ?? localServer(data));
   if (tokenFile === undefined) {
-    throw new CliError(EXIT.unreachable, 'a server is named but no token', 'add --token-file FILE or set MUSTER_TOKEN_FILE');
+    throw new CliError(
+      EXIT.unreachable,
+      'a server is named but no token',
+      'add --token-file FILE or set MUSTER_TOKEN_FILE',
+    );
   }
   const token = readText(resolve(folder, tokenFile), 'the token').trim();
-  return { url, token: new Secret(token), authority: caFile === undefined ? undefined : readText(resolve(folder, caFile), 'the CA certificate') };
+  return {
+    url,
+    token: new Secret(token),
+    authority: caFile === undefined ? undefined : readText(resolve(folder, caFile), 'the CA certificate'),
+  };
 }
 
 function localServer(data: string): string {
-  const hint = 'start it (npm start), point to its folder (--data DIR), or name it (--server URL --token-file FILE --ca-file FILE)';
+  const hint =
+    'start it (npm start), point to its folder (--data DIR), or name it (--server URL --token-file FILE --ca-file FILE)';
   let text: string;
   try {
     text = readFileSync(join(data, 'server.json'), 'utf8');
@@ -64,6 +74,11 @@ function readText(file: string, what: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CliError(EXIT.unreachable, `${what} cannot be read from ${file}`, 'name another file, or run as the user who may read it', { cause });
+    throw new CliError(
+      EXIT.unreachable,
+      `${what} cannot be read from ${file}`,
+      'name another file, or run as the user who may read it',
+      { cause },
+    );
   }
 }

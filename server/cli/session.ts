@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { ApiClient } from './client.ts';
 import { findServer } from './connection.ts';
 import { type Column, formatFields, formatTable } from './table.ts';
@@ -59,7 +59,12 @@ export class Session {
   }
 
   /** Prints a list that a server pages. */
-  async printList<T>(columns: readonly Column<T>[], path: string, query: Parameters<ApiClient['get']>[1] & object, limit: number): Promise<void> {
+  async printList<T>(
+    columns: readonly Column<T>[],
+    path: string,
+    query: Parameters<ApiClient['get']>[1] & object,
+    limit: number,
+  ): Promise<void> {
     const { items, more } = await this.client().list<T>(path, query, limit);
     this.printRows(columns, items);
     if (more) this.note(`the first ${items.length}; see more with --limit N`);

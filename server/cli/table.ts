@@ -14,10 +14,20 @@ const narrowest = 8;
 /** A table that fits into `width` characters, if cutting long texts can make it; without a width nothing is cut. */
 export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[], width: number | undefined): string {
   const cells = rows.map((row) => columns.map((column) => printable(String(column.value(row) ?? '-'))));
-  const widths = columns.map((column, index) => Math.max(column.title.length, ...cells.map((line) => line[index]!.length)));
+  const widths = columns.map((column, index) =>
+    Math.max(column.title.length, ...cells.map((line) => line[index]!.length)),
+  );
   if (width !== undefined) shrink(widths, columns, width);
   const lines = [columns.map((column) => column.title.toUpperCase()), ...cells];
-  return lines.map((line) => line.map((cell, index) => fit(cell, widths[index]!)).join(' '.repeat(gap)).trimEnd() + '\n').join('');
+  return lines
+    .map(
+      (line) =>
+        line
+          .map((cell, index) => fit(cell, widths[index]!))
+          .join(' '.repeat(gap))
+          .trimEnd() + '\n',
+    )
+    .join('');
 }
 
 /** Names and values, a line each. */

@@ -28,7 +28,11 @@ export function parseAssignments(assignments: readonly string[]): Record<string,
     const equals = assignment.indexOf('=');
     const path = assignment.slice(0, Math.max(0, equals)).split('.');
     if (equals < 1 || path.some((key) => !/^[a-z][A-Za-z]*$/.test(key))) {
-      throw new CliError(EXIT.usage, `expected KEY=VALUE, found ${assignment}`, 'for example approval=manual or protocols.est.wrapping=none');
+      throw new CliError(
+        EXIT.usage,
+        `expected KEY=VALUE, found ${assignment}`,
+        'for example approval=manual or protocols.est.wrapping=none',
+      );
     }
     put(settings, path, parseValue(assignment.slice(equals + 1)));
   }

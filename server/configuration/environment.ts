@@ -40,7 +40,11 @@ function parserOf(schema: TSchema): ((text: string) => unknown) | undefined {
   if (Type.IsInteger(schema)) return (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
   if (Type.IsArray(schema)) {
     if (!Type.IsString(schema.items)) return undefined;
-    return (text) => text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+    return (text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
   }
   return (text) => text;
 }

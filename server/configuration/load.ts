@@ -27,7 +27,11 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
   const { configFile } = sources.arguments;
   const file = configFile === undefined ? undefined : resolve(sources.folder, configFile);
   const environment = settingsOfEnvironment(sources.environment);
-  const layers = [file === undefined ? {} : readSettings(file), environment.settings, settingsOfArguments(sources.arguments)];
+  const layers = [
+    file === undefined ? {} : readSettings(file),
+    environment.settings,
+    settingsOfArguments(sources.arguments),
+  ];
   const settings = parseSettings(layers.reduce(overlay, {}));
   return resolveSettings(settings, {
     folder: sources.folder,

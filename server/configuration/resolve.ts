@@ -32,13 +32,18 @@ export function resolveSettings(settings: Settings, scope: ResolveScope): Config
     publicNames: settings.publicNames,
     listeners: settings.listeners,
     store: storeSettings(settings.store.url, scope.folder, dataFolder, secrets),
-    redis: settings.redis.url === undefined ? undefined : { url: secrets.url('redis.url', settings.redis.url, /^rediss?:\/\//) },
+    redis:
+      settings.redis.url === undefined
+        ? undefined
+        : { url: secrets.url('redis.url', settings.redis.url, /^rediss?:\/\//) },
     tokens: settings.tokens.map((token, index) => tokenSettings(token, index, secrets)),
     limits: settings.limits,
     log: settings.log,
     warnings: scope.warnings,
   };
-  problems.push(...duplicates(settings.tokens.map((token) => token.label)).map((label) => `tokens: two have the label "${label}"`));
+  problems.push(
+    ...duplicates(settings.tokens.map((token) => token.label)).map((label) => `tokens: two have the label "${label}"`),
+  );
   if (problems.length > 0) throw new ConfigurationError(problems);
   return configuration;
 }

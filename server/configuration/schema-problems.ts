@@ -27,24 +27,20 @@ export function schemaProblems(validator: Validator, value: unknown): SchemaProb
 
 function problemsOf(error: SchemaError, schema: TSchema, expected: ReadonlyMap<string, string[]>): SchemaProblem[] {
   const path = error.instancePath;
-  switch (error.keyword) {
-    case 'additionalProperties': {
-      const known = Object.keys(propertiesAt(schema, error.schemaPath));
-      return error.params.additionalProperties.map((name) => ({
-        path: `${path}/${name}`,
-        message: `unknown key${suggestion(name, known)}`,
-      }));
-    }
-    case 'required':
-      return error.params.requiredProperties.map((name) => ({ path: `${path}/${name}`, message: 'is required' }));
-    // Reported beside `additionalProperties`, which names the key.
-    case 'boolean':
-      return [];
-    default: {
-      const forms = expected.get(path);
-      return [{ path, message: forms === undefined ? error.message : `expected ${forms.join(' or ')}` }];
-    }
+  if (error.keyword === 'additionalProperties') {
+    const known = Object.keys(propertiesAt(schema, error.schemaPath));
+    return error.params.additionalProperties.map((name) => ({
+      path: `${path}/${name}`,
+      message: `unknown key${suggestion(name, known)}`,
+    }));
   }
+  if (error.keyword === 'required') {
+    return error.params.requiredProperties.map((name) => ({ path: `${path}/${name}`, message: 'is required' }));
+  }
+  // Reported beside `additionalProperties`, which names the key.
+  if (error.keyword === 'boolean') return [];
+  const forms = expected.get(path);
+  return [{ path, message: forms === undefined ? error.message : `expected ${forms.join(' or ')}` }];
 }
 
 /** For each place, the forms it might have had: the members of an enumeration, the types of a union. */
@@ -60,7 +56,8 @@ function expectations(errors: readonly SchemaError[]): ReadonlyMap<string, strin
 function formsOf(error: SchemaError): string[] {
   if (error.keyword === 'enum') return error.params.allowedValues.map((value) => JSON.stringify(value));
   if (error.keyword === 'const') return [JSON.stringify(error.params.allowedValue)];
-  if (error.keyword === 'type') return [error.params.type].flat().map((type) => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`);
+  if (error.keyword === 'type')
+    return [error.params.type].flat().map((type) => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`);
   return [];
 }
 

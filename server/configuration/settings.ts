@@ -30,10 +30,16 @@ const token = Type.Object(
     pin: reference('Where the user PIN is found.'),
     libraryParameters: Type.Optional(Type.String({ description: 'Handed to C_Initialize (NSS wants it).' })),
     process: Type.Enum(['auto', 'own', 'shared'], {
-      description: 'Where the library runs: `shared` in this process, `own` in a signer process, `auto` decides by library.',
+      description:
+        'Where the library runs: `shared` in this process, `own` in a signer process, `auto` decides by library.',
       default: 'auto',
     }),
-    operationTimeoutMs: whole('Milliseconds an operation may take before the token counts as hung.', 3_000, 100, 60_000),
+    operationTimeoutMs: whole(
+      'Milliseconds an operation may take before the token counts as hung.',
+      3_000,
+      100,
+      60_000,
+    ),
     maxSessions: whole('Sessions open at once.', 8, 1, 1_024),
     queueLimit: whole('Operations of one tenant that may wait before the next is refused with 503.', 1_024, 1, 100_000),
   },
@@ -42,13 +48,19 @@ const token = Type.Object(
 
 /** The schema of the configuration file. */
 export const settingsSchema = section('Configuration of `muster serve`.', {
-  data: text('Folder of everything Muster keeps: database, SoftHSM token, certificates. Relative to the working directory.', './data'),
-  publicUrls: section('How devices and people reach the listeners from outside; default: this host\'s name and the listener\'s port.', {
-    plain: optionalUrl('Goes into the CDP and AIA of certificates: choose it before the first one is issued.'),
-    mtls: optionalUrl('EST and CMP.'),
-    tls: optionalUrl('SCEP over HTTPS, ACME.'),
-    admin: optionalUrl('REST and dashboard.'),
-  }),
+  data: text(
+    'Folder of everything Muster keeps: database, SoftHSM token, certificates. Relative to the working directory.',
+    './data',
+  ),
+  publicUrls: section(
+    "How devices and people reach the listeners from outside; default: this host's name and the listener's port.",
+    {
+      plain: optionalUrl('Goes into the CDP and AIA of certificates: choose it before the first one is issued.'),
+      mtls: optionalUrl('EST and CMP.'),
+      tls: optionalUrl('SCEP over HTTPS, ACME.'),
+      admin: optionalUrl('REST and dashboard.'),
+    },
+  ),
   publicNames: Type.Array(Type.String({ minLength: 1, maxLength: 253 }), {
     description: 'Further DNS names and IP addresses for our own TLS certificates.',
     default: [],
@@ -60,10 +72,15 @@ export const settingsSchema = section('Configuration of `muster serve`.', {
     admin: listener('REST, OpenAPI, metrics, dashboard: HTTPS, on loopback unless changed.', '127.0.0.1', 9443),
   }),
   store: section('The database.', {
-    url: text('`sqlite:` (muster.db in the data folder), `sqlite:PATH`, `postgres://…` without a password, or a reference to a URL.', 'sqlite:'),
+    url: text(
+      '`sqlite:` (muster.db in the data folder), `sqlite:PATH`, `postgres://…` without a password, or a reference to a URL.',
+      'sqlite:',
+    ),
   }),
-  redis: section('Shared short-lived state of several processes; without it, this process\'s memory.', {
-    url: Type.Optional(Type.String({ description: '`redis://…` without a password, or a reference to a URL.', minLength: 1 })),
+  redis: section("Shared short-lived state of several processes; without it, this process's memory.", {
+    url: Type.Optional(
+      Type.String({ description: '`redis://…` without a password, or a reference to a URL.', minLength: 1 }),
+    ),
   }),
   tokens: Type.Array(token, {
     description: 'PKCS#11 tokens besides the SoftHSM token that the first start makes in the data folder.',
@@ -81,9 +98,10 @@ export const settingsSchema = section('Configuration of `muster serve`.', {
     shutdownGraceSeconds: whole('For requests in flight to finish when we stop.', 10, 0, 3_600),
   }),
   log: section('The log: JSON lines on standard output.', {
-    level: Type.Enum(['debug', 'info', 'warn', 'error', 'silent'],
-      { description: 'The least severe level that is written.', default: 'info' },
-    ),
+    level: Type.Enum(['debug', 'info', 'warn', 'error', 'silent'], {
+      description: 'The least severe level that is written.',
+      default: 'info',
+    }),
   }),
 });
 

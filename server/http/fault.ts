@@ -35,7 +35,10 @@ export class SchemaFault extends Error {
 /** Errors of the HTTP framework, by its code, in our vocabulary. */
 const frameworkReasons: Readonly<Record<string, readonly [ReasonCode, string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', 'the body is larger than this operation takes'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'this operation does not take the content type of the body'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'unsupported-media-type',
+    'this operation does not take the content type of the body',
+  ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed-request', 'expected a JSON body, found none'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['malformed-request', 'the body is not well-formed JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed-request', 'the body is not as long as Content-Length says'],

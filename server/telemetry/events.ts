@@ -2,14 +2,9 @@
 export const EVENTS = {
   'server.started': 'info',
   'server.stopping': 'info',
-  'server.stopped': 'info',
-  'configuration.odd': 'warn',
   'enrollment.issued': 'info',
   'enrollment.pending': 'info',
   'enrollment.rejected': 'warn',
-  'enrollment.approved': 'info',
-  'credential.refused': 'warn',
-  'api.changed': 'info',
   'api.refused': 'warn',
   'tls.renewed': 'info',
   'token.up': 'info',
@@ -25,4 +20,4 @@ export type EventName = keyof typeof EVENTS;
 export type EventFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** How enrolment requests are answered, for `muster_enrollments_total`. */
-export type EnrollmentOutcome = 'issued' | 'replayed' | 'pending' | 'rejected' | 'failed';
+export type EnrollmentOutcome = 'issued' | 'replayed' | 'pending' | 'rejected';

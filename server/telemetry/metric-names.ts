@@ -20,7 +20,11 @@ export const METRICS = {
     labels: ['protocol', 'outcome', 'reason'],
   },
   events: { name: 'muster_events_total', help: 'Events by name, as in the log.', labels: ['event'] },
-  tokenUp: { name: 'muster_hsm_token_up', help: '1 while the PKCS#11 token answers, else 0.', labels: ['token', 'state'] },
+  tokenUp: {
+    name: 'muster_hsm_token_up',
+    help: '1 while the PKCS#11 token answers, else 0.',
+    labels: ['token', 'state'],
+  },
   storeUnits: { name: 'muster_store_units_total', help: 'Units of work by how they ended.', labels: ['result'] },
   storeCommits: {
     name: 'muster_store_commits_total',

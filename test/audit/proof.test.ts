@@ -22,7 +22,14 @@ const hashOf = ({ level, index }: Subtree): Uint8Array => {
   subtreeHashes.set(key, known);
   return known;
 };
-const hashes = (ranges: readonly LeafRange[]): Uint8Array[] => ranges.map((range) => rangeHash(range, hashOf));
+const rangeHashes = new Map<number, Uint8Array>();
+const hashOfRange = (range: LeafRange): Uint8Array => {
+  const key = range.from * (MAX + 1) + range.to;
+  const known = rangeHashes.get(key) ?? rangeHash(range, hashOf);
+  rangeHashes.set(key, known);
+  return known;
+};
+const hashes = (ranges: readonly LeafRange[]): Uint8Array[] => ranges.map(hashOfRange);
 const hex = (list: readonly Uint8Array[]): string[] => list.map((hash) => Buffer.from(hash).toString('hex'));
 
 function inclusion(index: number, size: number) {

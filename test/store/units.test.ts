@@ -220,6 +220,17 @@ describe.each(ENGINES)('units of work on %s', (engine) => {
     expect(await itemIds(store)).toEqual(['taken']);
   });
 
+  it('never commits a unit that did not wait for the statement that failed', async () => {
+    await using store = await openShelf(engine);
+    await store.unit(put('taken'));
+    const hasty = store.unit(async (tx) => {
+      await put('new')(tx);
+      void put('taken')(tx).catch(() => undefined);
+    });
+    await expect(hasty).rejects.toMatchObject({ reason: expect.stringMatching(/conflict|internal/) });
+    expect(await itemIds(store)).toEqual(['taken']);
+  });
+
   it('runs closures one after the other where they touch the same row', async () => {
     await using store = await openShelf(engine);
     await store.unit(put('counter'));

@@ -222,12 +222,37 @@ describe('attributes', () => {
   });
 });
 
-it('names the field where a request is wrong', () => {
-  const { der } = makeCsr({ subject: 'CN=x' });
-  const at = Buffer.from(der).indexOf(Buffer.from([0x06, 0x03, 0x55, 0x04, 0x03]));
-  expect(() => parseCertificationRequest(der.with(at, 0x05))).toThrow(
-    /CertificationRequest\.certificationRequestInfo\.subject/,
-  );
+describe('says where a request is wrong', () => {
+  const ec = makeCsr({ subject: 'CN=x' }).der;
+  const rsa = makeCsr({ key: 'rsa-2048' }).der;
+
+  /** The request with one octet changed: the first of `octets` found, plus `offset`. */
+  function changed(der: Uint8Array, octets: string, offset: number, to: number): Uint8Array {
+    return der.with(Buffer.from(der).indexOf(Buffer.from(octets, 'hex')) + offset, to);
+  }
+
+  it.each<[string, Uint8Array]>([
+    ['CertificationRequest.certificationRequestInfo.subject[0][0].type', changed(ec, '0603550403', 0, 5)],
+    [
+      'CertificationRequest.certificationRequestInfo.subjectPKInfo.algorithm.ECParameters',
+      changed(ec, '06082a8648ce3d0301', 9, 1),
+    ],
+    [
+      'CertificationRequest.certificationRequestInfo.subjectPKInfo.subjectPublicKey.ECPoint',
+      changed(ec, '03420004', 3, 2),
+    ],
+    [
+      'CertificationRequest.certificationRequestInfo.subjectPKInfo.subjectPublicKey.RSAPublicKey.publicExponent',
+      changed(rsa, '0203010001', 4, 0),
+    ],
+    [
+      'CertificationRequest.certificationRequestInfo.subjectPKInfo.subjectPublicKey.RSAPublicKey.modulus',
+      changed(rsa, '0282010100', 0, 4),
+    ],
+    ['CertificationRequest.signatureAlgorithm', changed(ec, '06082a8648ce3d040302', 9, 9)],
+  ])('%s', (path, der) => {
+    expect(() => parseCertificationRequest(der)).toThrow(expect.objectContaining({ path }));
+  });
 });
 
 it('on any octets, returns or throws a typed error', () => {

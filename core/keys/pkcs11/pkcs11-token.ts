@@ -25,7 +25,7 @@ import { unwrapSecret } from './unwrap-secret.ts';
 /** What holds from one login to the next. */
 interface Attachment {
   readonly generation: number;
-  readonly slot: Handle;
+  readonly loginSession: TokenSession;
   readonly mechanisms: ReadonlySet<number>;
   readonly sessions: SessionPool;
   readonly keys: Map<string, FoundKey>;
@@ -106,7 +106,10 @@ export class Pkcs11Token implements TokenBackend {
     this.#attachment = undefined;
   }
 
+  /** Closes its sessions; the library, which other tokens may use, is finalised by its owner. */
   async close(): Promise<void> {
+    this.#attachment?.sessions.close();
+    this.#attachment?.loginSession.close();
     this.#attachment = undefined;
   }
 
@@ -175,10 +178,16 @@ export class Pkcs11Token implements TokenBackend {
   #attach(): Attachment {
     this.#seenGeneration = this.#library.generation;
     this.#attachment = undefined;
-    const { slot, mechanisms, facts } = connectToken(this.#library.api, this.#access);
-    const open = (): TokenSession => new TokenSession(this.#library, openSession(this.#library.api, slot));
-    const sessions = new SessionPool(facts.sessions, open);
-    this.#attachment = { generation: this.#seenGeneration, slot, mechanisms, sessions, keys: new Map(), facts };
+    const { slot, loginSession, mechanisms, facts } = connectToken(this.#library.api, this.#access);
+    const session = (handle: Handle): TokenSession => new TokenSession(this.#library, handle);
+    this.#attachment = {
+      generation: this.#seenGeneration,
+      loginSession: session(loginSession),
+      mechanisms,
+      sessions: new SessionPool(facts.sessions, () => session(openSession(this.#library.api, slot))),
+      keys: new Map(),
+      facts,
+    };
     return this.#attachment;
   }
 

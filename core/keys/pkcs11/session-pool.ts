@@ -8,6 +8,7 @@ export class SessionPool {
   readonly #free: TokenSession[] = [];
   /** Holds the sessions that are out, and with them the buffers native code writes to. */
   readonly #out = new Set<TokenSession>();
+  #closed = false;
 
   constructor(limit: number, open: () => TokenSession) {
     this.#limit = limit;
@@ -22,12 +23,20 @@ export class SessionPool {
   }
 
   release(session: TokenSession): void {
-    if (this.#out.delete(session)) this.#free.push(session);
+    if (!this.#out.delete(session)) return;
+    if (this.#closed) session.close();
+    else this.#free.push(session);
   }
 
   /** Closes a session that failed: an operation may still be active on it. */
   discard(session: TokenSession): void {
     if (this.#out.delete(session)) session.close();
+  }
+
+  /** Closes the sessions nobody uses; those that are out are closed when they come back. */
+  close(): void {
+    this.#closed = true;
+    for (const session of this.#free.splice(0)) session.close();
   }
 
   #openAnother(): TokenSession {

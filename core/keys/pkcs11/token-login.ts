@@ -18,6 +18,8 @@ export interface TokenAccess {
 /** A token that is logged in to. */
 export interface ConnectedToken {
   readonly slot: Handle;
+  /** The session that keeps the login alive. */
+  readonly loginSession: Handle;
   readonly mechanisms: ReadonlySet<number>;
   readonly facts: TokenFacts;
 }
@@ -42,7 +44,7 @@ export function connectToken(api: PKCS11, access: TokenAccess): ConnectedToken {
     }
   }
   const mechanisms = new Set(api.C_GetMechanismList(slot));
-  return { slot, mechanisms, facts: describeToken(api, slot, info, access, mechanisms) };
+  return { slot, loginSession: session, mechanisms, facts: describeToken(api, slot, info, access, mechanisms) };
 }
 
 /** A read-write session: some tokens know no other kind, and generation needs it. */

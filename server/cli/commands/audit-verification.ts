@@ -35,7 +35,10 @@ export function addAuditVerification(group: Command, sessionOf: SessionOf, log: 
     .option('--entries <file>', 'an export; without it, the database of the server on this host is read')
     .option('--config <file>', 'the configuration file of the server, to find its database')
     .addOption(log)
-    .addHelpText('after', `\nEnds with ${EXIT.findings} when something is wrong.\n\nExamples:\n  muster audit verify --key audit-key.pem --since yesterday.checkpoint\n  muster audit verify --key audit-key.pem --since old.checkpoint --entries audit.ndjson`)
+    .addHelpText(
+      'after',
+      `\nEnds with ${EXIT.findings} when something is wrong.\n\nExamples:\n  muster audit verify --key audit-key.pem --since yesterday.checkpoint\n  muster audit verify --key audit-key.pem --since old.checkpoint --entries audit.ndjson`,
+    )
     .action(async (options: VerifyOptions, command: Command) => {
       const session = sessionOf(command);
       const verification = await verify(session, options);
@@ -50,7 +53,8 @@ async function verify(session: Session, options: VerifyOptions): Promise<LogVeri
     ...(options.since !== undefined && { since: readText(options.since) }),
     ...(options.until !== undefined && { until: readText(options.until) }),
   };
-  if (options.entries !== undefined) return verifyLog({ ...given, entries: readExport(createReadStream(options.entries)) });
+  if (options.entries !== undefined)
+    return verifyLog({ ...given, entries: readExport(createReadStream(options.entries)) });
   await using store = await openLocalStoreForReading(session, options.config);
   return await verifyLog({ ...given, ...(await storedLog(store, await treeOf(store, session, options.log))) });
 }

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
@@ -27,7 +27,9 @@ const columns: readonly Column<Entry>[] = [
 
 /** The flag that chooses a log. */
 export function logOption(): Option {
-  return new Option('--log <log>', 'the log of the tenant, or that of the installation').choices(['tenant', 'installation']).default('tenant');
+  return new Option('--log <log>', 'the log of the tenant, or that of the installation')
+    .choices(['tenant', 'installation'])
+    .default('tenant');
 }
 
 /** `muster audit …` */
@@ -47,9 +49,15 @@ function addList(group: Command, sessionOf: SessionOf): void {
     .option('--action <action>', 'only these, as noun.verb')
     .option('--object <object>', 'only about this one, as kind:id')
     .option('--limit <n>', 'at most this many', parseCount, 50)
-    .addHelpText('after', '\nExamples:\n  muster audit list --action certificate.issued\n  muster audit list --log installation --json')
-    .action(({ limit, log, action, object }: { limit: number; log: string; action?: string; object?: string }, command: Command) =>
-      sessionOf(command).printList(columns, '/audit', { log, action, object }, limit),
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster audit list --action certificate.issued\n  muster audit list --log installation --json',
+    )
+    .action(
+      (
+        { limit, log, action, object }: { limit: number; log: string; action?: string; object?: string },
+        command: Command,
+      ) => sessionOf(command).printList(columns, '/audit', { log, action, object }, limit),
     );
 }
 
@@ -71,7 +79,9 @@ function addExport(group: Command, sessionOf: SessionOf): void {
 function addCheckpoint(group: Command, sessionOf: SessionOf): void {
   group
     .command('checkpoint')
-    .description('print the newest signed checkpoint: keep it elsewhere, and `audit verify --since` proves the log continues it')
+    .description(
+      'print the newest signed checkpoint: keep it elsewhere, and `audit verify --since` proves the log continues it',
+    )
     .addOption(logOption())
     .addHelpText('after', '\nExample:\n  muster audit checkpoint > yesterday.checkpoint')
     .action(async ({ log }: { log: string }, command: Command) => {

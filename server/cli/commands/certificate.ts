@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
@@ -57,7 +57,10 @@ function addList(group: Command, sessionOf: SessionOf): void {
     .addOption(new Option('--status <status>', 'only those').choices(['active', 'revoked']))
     .option('--expires-before <time>', 'only those that end before this (RFC 3339)')
     .option('--limit <n>', 'at most this many', parseCount, 100)
-    .addHelpText('after', '\nExamples:\n  muster certificate list --name router1.example\n  muster certificate list --expires-before 2027-01-01T00:00:00Z --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster certificate list --name router1.example\n  muster certificate list --expires-before 2027-01-01T00:00:00Z --json',
+    )
     .action(({ limit, serial, ...filter }: ListOptions, command: Command) => {
       const { device, name, status, expiresBefore } = filter;
       const query = { device, name, status, expiresBefore, serialNumber: serial?.toLowerCase().replaceAll(':', '') };
@@ -72,11 +75,20 @@ function addExport(group: Command, sessionOf: SessionOf): void {
     .addOption(new Option('--format <format>', 'encoding').choices(['pem', 'der']).default('pem'))
     .option('--chain', 'with the certificates of its authorities, up to the root (PEM)', false)
     .option('--out <file>', 'write to a file instead of standard output')
-    .addHelpText('after', '\nExamples:\n  muster certificate export 0190b2a4-… --chain --out router1.pem\n  muster certificate export 0190b2a4-… --format der | openssl x509 -inform der -text')
-    .action(async (id: string, { format, chain, out }: { format: string; chain: boolean; out?: string }, command: Command) => {
-      const session = sessionOf(command);
-      const body = await session.client().stream(`/certificates/${encodeURIComponent(id)}/export`, { format, chain });
-      const target = out === undefined ? session.terminal.stdout : createWriteStream(out);
-      await pipeline(body, target, { end: out !== undefined });
-    });
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster certificate export 0190b2a4-… --chain --out router1.pem\n  muster certificate export 0190b2a4-… --format der | openssl x509 -inform der -text',
+    )
+    .action(
+      async (
+        id: string,
+        { format, chain, out }: { format: string; chain: boolean; out?: string },
+        command: Command,
+      ) => {
+        const session = sessionOf(command);
+        const body = await session.client().stream(`/certificates/${encodeURIComponent(id)}/export`, { format, chain });
+        const target = out === undefined ? session.terminal.stdout : createWriteStream(out);
+        await pipeline(body, target, { end: out !== undefined });
+      },
+    );
 }

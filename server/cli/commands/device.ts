@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
@@ -26,7 +26,10 @@ export function deviceCommands(program: Command, sessionOf: SessionOf): void {
     .addOption(new Option('--state <state>', 'only those').choices(['expected', 'enrolled', 'blocked']))
     .option('--name <name>', 'only this one')
     .option('--limit <n>', 'at most this many', parseCount, 100)
-    .addHelpText('after', '\nExamples:\n  muster device list --state blocked\n  muster device list --name router1 --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster device list --state blocked\n  muster device list --name router1 --json',
+    )
     .action(({ limit, state, name }: { limit: number; state?: string; name?: string }, command: Command) =>
       sessionOf(command).printList(columns, '/devices', { state, name }, limit),
     );

@@ -34,7 +34,9 @@ function addReading(group: Command, sessionOf: SessionOf): void {
     .description('list endpoints')
     .option('--limit <n>', 'at most this many', parseCount, 100)
     .addHelpText('after', '\nExample:\n  muster endpoint list')
-    .action((options: { limit: number }, command: Command) => sessionOf(command).printList(columns, '/endpoints', {}, options.limit));
+    .action((options: { limit: number }, command: Command) =>
+      sessionOf(command).printList(columns, '/endpoints', {}, options.limit),
+    );
   group
     .command('show <label>')
     .description('show an endpoint and all its settings')
@@ -57,7 +59,10 @@ function addWriting(group: Command, sessionOf: SessionOf): void {
     .option('--profile <name>', 'certificate profile (default: the oldest of the tenant)')
     .option('--authority <name>', 'issuing authority (default: the newest active one)')
     .option('--file <file>', 'more settings, YAML or JSON')
-    .addHelpText('after', `${settingHelp}\n  muster endpoint create branch protocols.est={}\n  muster endpoint create lab approval=manual protocols.est.wrapping=none`)
+    .addHelpText(
+      'after',
+      `${settingHelp}\n  muster endpoint create branch protocols.est={}\n  muster endpoint create lab approval=manual protocols.est.wrapping=none`,
+    )
     .action(async (label: string, settings: string[], options: WritingOptions, command: Command) => {
       const session = sessionOf(command);
       const { profile, authority } = options;
@@ -68,10 +73,17 @@ function addWriting(group: Command, sessionOf: SessionOf): void {
     .command('set <label> [settings...]')
     .description('change settings of an endpoint; what is not named stays')
     .option('--file <file>', 'more settings, YAML or JSON')
-    .addHelpText('after', `${settingHelp}\n  muster endpoint set branch approval=manual retryAfterSeconds=30\n  muster endpoint set branch protocols.est.authenticators='[password]'\n  muster endpoint set branch protocols.est=null`)
+    .addHelpText(
+      'after',
+      `${settingHelp}\n  muster endpoint set branch approval=manual retryAfterSeconds=30\n  muster endpoint set branch protocols.est.authenticators='[password]'\n  muster endpoint set branch protocols.est=null`,
+    )
     .action(async (label: string, settings: string[], options: WritingOptions, command: Command) => {
       const session = sessionOf(command);
-      session.printObject(await session.client().patch<Endpoint>(`/endpoints/${encodeURIComponent(label)}`, settingsOf(settings, options)));
+      session.printObject(
+        await session
+          .client()
+          .patch<Endpoint>(`/endpoints/${encodeURIComponent(label)}`, settingsOf(settings, options)),
+      );
     });
   group
     .command('delete <label>')

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
@@ -59,7 +59,9 @@ function addDecision(group: Command, sessionOf: SessionOf, verb: 'approve' | 're
     .addHelpText('after', `\nExample:\n  muster enrollment ${verb} 0190b2a4-… --comment 'rack 12, ticket 4711'`)
     .action(async (id: string, { comment }: { comment: string }, command: Command) => {
       const session = sessionOf(command);
-      const enrollment = await session.client().post<Enrollment>(`/enrollments/${encodeURIComponent(id)}/${verb}`, { comment });
+      const enrollment = await session
+        .client()
+        .post<Enrollment>(`/enrollments/${encodeURIComponent(id)}/${verb}`, { comment });
       session.confirm(`enrolment ${enrollment.id} is ${enrollment.status}`, enrollment);
     });
 }

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount, parseDuration } from '../values.ts';
@@ -31,7 +31,9 @@ export function secretCommands(program: Command, sessionOf: SessionOf): void {
     .description('list enrolment secrets (never their text)')
     .option('--limit <n>', 'at most this many', parseCount, 100)
     .addHelpText('after', '\nExample:\n  muster secret list')
-    .action((options: { limit: number }, command: Command) => sessionOf(command).printList(columns, '/secrets', {}, options.limit));
+    .action((options: { limit: number }, command: Command) =>
+      sessionOf(command).printList(columns, '/secrets', {}, options.limit),
+    );
   addCreate(group, sessionOf);
   group
     .command('revoke <id>')
@@ -49,14 +51,25 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .command('create')
     .description('make an enrolment secret; its text is printed this once')
     .option('--endpoint <label>', 'endpoint it opens', 'default')
-    .addOption(new Option('--usage <usage>', 'admits one request, or all of one user').choices(['one-time', 'device']).default('one-time'))
+    .addOption(
+      new Option('--usage <usage>', 'admits one request, or all of one user')
+        .choices(['one-time', 'device'])
+        .default('one-time'),
+    )
     .option('--username <name>', 'the only user name it goes with')
     .option('--subject <name>', 'the only device name it enrols')
     .option('--lifetime <duration>', 'how long it may be used first', parseDuration, 86_400)
-    .addHelpText('after', '\nExamples:\n  muster secret create --subject router1 --lifetime 2h\n  muster secret create --usage device --username ap-17 --lifetime 1y')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster secret create --subject router1 --lifetime 2h\n  muster secret create --usage device --username ap-17 --lifetime 1y',
+    )
     .action(async (options: { lifetime: number } & Record<string, unknown>, command: Command) => {
       const session = sessionOf(command);
       const { endpoint, usage, username, subject, lifetime } = options;
-      session.printObject(await session.client().post<object>('/secrets', { endpoint, usage, username, subject, lifetimeSeconds: lifetime }));
+      session.printObject(
+        await session
+          .client()
+          .post<object>('/secrets', { endpoint, usage, username, subject, lifetimeSeconds: lifetime }),
+      );
     });
 }

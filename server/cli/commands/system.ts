@@ -12,7 +12,12 @@ interface Finding {
 
 interface Status {
   readonly version: string;
-  readonly token: { readonly label: string; readonly role: string; readonly scopes: readonly string[]; readonly tenant?: string };
+  readonly token: {
+    readonly label: string;
+    readonly role: string;
+    readonly scopes: readonly string[];
+    readonly tenant?: string;
+  };
 }
 
 /** `muster status`, `muster doctor`, `muster exit-codes` */
@@ -26,14 +31,25 @@ export function systemCommands(program: Command, sessionOf: SessionOf): void {
       const status = await session.client().get<Status>('/status');
       const { version, token } = status;
       if (session.options.json === true) session.printJson(status);
-      else session.printObject({ version, token: token.label, role: token.role, tenant: token.tenant ?? 'all', scopes: token.scopes });
+      else
+        session.printObject({
+          version,
+          token: token.label,
+          role: token.role,
+          tenant: token.tenant ?? 'all',
+          scopes: token.scopes,
+        });
     });
   addDoctor(program, sessionOf);
   program
     .command('exit-codes')
     .description('what the exit codes mean')
     .action((_options: object, command: Command) => {
-      const rows = Object.entries(EXIT).map(([name, code]) => ({ code, name, meaning: EXIT_MEANINGS[name as keyof typeof EXIT] }));
+      const rows = Object.entries(EXIT).map(([name, code]) => ({
+        code,
+        name,
+        meaning: EXIT_MEANINGS[name as keyof typeof EXIT],
+      }));
       sessionOf(command).printRows(exitColumns, rows);
     });
 }
@@ -55,8 +71,11 @@ function addDoctor(program: Command, sessionOf: SessionOf): void {
       const session = sessionOf(command);
       const { findings } = await session.client().get<{ findings: Finding[] }>('/doctor');
       if (session.options.json === true) session.printJson(findings);
-      else for (const { state, text, remedy } of findings) session.print(`${marks[state]}  ${text}${remedy === undefined ? '' : `\n             ${remedy}`}\n`);
+      else
+        for (const { state, text, remedy } of findings)
+          session.print(`${marks[state]}  ${text}${remedy === undefined ? '' : `\n             ${remedy}`}\n`);
       const failed = findings.filter((finding) => finding.state === 'failed').length;
-      if (failed > 0) throw new CliError(EXIT.findings, `${failed} ${failed === 1 ? 'check has' : 'checks have'} failed`);
+      if (failed > 0)
+        throw new CliError(EXIT.findings, `${failed} ${failed === 1 ? 'check has' : 'checks have'} failed`);
     });
 }

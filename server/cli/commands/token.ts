@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { ROLES, type Role, type Scope, SCOPES } from '../../api/access.ts';
 import { resolveTenant } from '../../api/tenants.ts';
 import { createToken } from '../../api/tokens.ts';
@@ -36,7 +36,9 @@ export function tokenCommands(program: Command, sessionOf: SessionOf): void {
     .description('list tokens (never their text)')
     .option('--limit <n>', 'at most this many', parseCount, 100)
     .addHelpText('after', '\nExample:\n  muster token list')
-    .action((options: { limit: number }, command: Command) => sessionOf(command).printList(columns, '/tokens', {}, options.limit));
+    .action((options: { limit: number }, command: Command) =>
+      sessionOf(command).printList(columns, '/tokens', {}, options.limit),
+    );
   addCreate(group, sessionOf);
   group
     .command('revoke <id>')
@@ -66,9 +68,12 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .addOption(new Option('--role <role>', 'the most it may do').choices(ROLES).makeOptionMandatory())
     .addOption(new Option('--scope <scope...>', 'narrow the role to these').choices(SCOPES))
     .option('--lifetime <duration>', 'how long it is valid (default: until revoked)', parseDuration)
-    .option('--offline', "without the server, on its own host, through its database (when every token is lost)", false)
+    .option('--offline', 'without the server, on its own host, through its database (when every token is lost)', false)
     .option('--config <file>', 'with --offline: the configuration file of the server')
-    .addHelpText('after', '\nExamples:\n  muster token create --label prometheus --role auditor --scope metrics:read\n  muster token create --label alice --role operator --lifetime 90d --tenant acme\n  muster token create --label rescue --role admin --lifetime 1h --offline')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster token create --label prometheus --role auditor --scope metrics:read\n  muster token create --label alice --role operator --lifetime 90d --tenant acme\n  muster token create --label rescue --role admin --lifetime 1h --offline',
+    )
     .action(async (options: CreateOptions, command: Command) => {
       const session = sessionOf(command);
       if (options.offline) return createOffline(session, options);

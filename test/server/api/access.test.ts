@@ -1,7 +1,8 @@
 import type { InjectOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLE_SCOPES, SCOPES } from '../../../server/api/access.ts';
-import { ApiServer, seeded } from '../support/api-server.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { seeded } from '../support/seed.ts';
 
 /** Reached without a token, on purpose: the documentation holds no data. */
 const publicRoutes = /^\/api\/docs(\/|$)/;
@@ -9,7 +10,11 @@ const acme = seeded('acme');
 
 /** A path of a route with the ids of acme's objects. */
 function pathOf(url: string): string {
-  const id = url.includes('/devices/') ? acme.device : url.includes('/enrollments/') ? acme.enrollment : acme.certificate;
+  const id = url.includes('/devices/')
+    ? acme.device
+    : url.includes('/enrollments/')
+      ? acme.enrollment
+      : acme.certificate;
   return url.replace(':label', acme.endpoint).replace(':id', id);
 }
 
@@ -72,7 +77,8 @@ describe('access, walked over the route list', () => {
       expect(direct.body, what).not.toContain('device-acme');
       if (/:(id|label)/.test(route.url)) expect(direct.statusCode, what).toBe(404);
       if (route.url === '/metrics' || route.url.endsWith('/doctor')) expect(direct.statusCode, what).toBe(403);
-      else if (!route.url.endsWith('/status')) expect(named.statusCode, `${route.method} ${route.url} with tenant=acme`).toBe(404);
+      else if (!route.url.endsWith('/status'))
+        expect(named.statusCode, `${route.method} ${route.url} with tenant=acme`).toBe(404);
       for (const object of Object.values(acme).slice(1)) expect(named.body).not.toContain(`"${object}"`);
     }
   });
@@ -107,7 +113,9 @@ describe('access, walked over the route list', () => {
 
   it('a refused request is an event', async () => {
     await server.request('x', 'GET', '/api/v1/devices');
-    expect(server.logged.some((line) => line.includes('"event":"api.refused"') && line.includes('bad-credential'))).toBe(true);
+    expect(
+      server.logged.some((line) => line.includes('"event":"api.refused"') && line.includes('bad-credential')),
+    ).toBe(true);
   });
 
   it('roles: no role does more than admin, and auditor only reads', () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ApiServer, seeded } from '../support/api-server.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { seeded } from '../support/seed.ts';
 
 const ours = seeded('default');
 
@@ -27,14 +28,31 @@ describe('REST resources', () => {
   it('endpoints: create closed, open EST with defaults, change by revision, delete', async () => {
     const created = await send('POST', '/api/v1/endpoints', { label: 'branch' });
     expect(created.statusCode, created.body).toBe(201);
-    expect(created.json()).toMatchObject({ label: 'branch', revision: 1, protocols: {}, approval: 'automatic', authority: ours.authority });
+    expect(created.json()).toMatchObject({
+      label: 'branch',
+      revision: 1,
+      protocols: {},
+      approval: 'automatic',
+      authority: ours.authority,
+    });
     expect(created.headers.etag).toBe('"1"');
-    const opened = await send('PATCH', '/api/v1/endpoints/branch', { protocols: { est: { wrapping: 'none' } }, approval: 'manual' }, { 'if-match': '"1"' });
-    expect(opened.json()).toMatchObject({ revision: 2, approval: 'manual', protocols: { est: { wrapping: 'none', authenticators: ['password', 'certificate'] } } });
+    const opened = await send(
+      'PATCH',
+      '/api/v1/endpoints/branch',
+      { protocols: { est: { wrapping: 'none' } }, approval: 'manual' },
+      { 'if-match': '"1"' },
+    );
+    expect(opened.json()).toMatchObject({
+      revision: 2,
+      approval: 'manual',
+      protocols: { est: { wrapping: 'none', authenticators: ['password', 'certificate'] } },
+    });
     const stale = await send('PATCH', '/api/v1/endpoints/branch', { approval: 'automatic' }, { 'if-match': '"1"' });
     expect(stale.statusCode).toBe(409);
     expect(stale.json()).toMatchObject({ code: 'conflict', detail: expect.stringContaining('revision 2') });
-    expect((await send('PATCH', '/api/v1/endpoints/branch', { protocols: { est: null } })).json()).toMatchObject({ protocols: {} });
+    expect((await send('PATCH', '/api/v1/endpoints/branch', { protocols: { est: null } })).json()).toMatchObject({
+      protocols: {},
+    });
     expect((await send('POST', '/api/v1/endpoints', { label: 'branch' })).statusCode).toBe(409);
     expect((await send('DELETE', '/api/v1/endpoints/branch')).statusCode).toBe(204);
     expect((await send('DELETE', '/api/v1/endpoints/branch')).statusCode).toBe(404);
@@ -69,7 +87,9 @@ describe('REST resources', () => {
   });
 
   it('devices: list, filter, block, unblock', async () => {
-    expect(await get('/api/v1/devices?state=enrolled&name=router1')).toMatchObject({ items: [{ id: ours.device, certificate: ours.certificate }] });
+    expect(await get('/api/v1/devices?state=enrolled&name=router1')).toMatchObject({
+      items: [{ id: ours.device, certificate: ours.certificate }],
+    });
     expect(await get('/api/v1/devices?state=blocked')).toEqual({ items: [] });
     expect((await send('POST', `/api/v1/devices/${ours.device}/block`)).json()).toMatchObject({ state: 'blocked' });
     expect((await send('POST', `/api/v1/devices/${ours.device}/unblock`)).json()).toMatchObject({ state: 'enrolled' });
@@ -89,7 +109,9 @@ describe('REST resources', () => {
   });
 
   it('enrollments: a waiting one is approved once, by name', async () => {
-    expect(await get('/api/v1/enrollments?status=pending')).toMatchObject({ items: [{ id: ours.enrollment, names: ['dns:router1.example'] }] });
+    expect(await get('/api/v1/enrollments?status=pending')).toMatchObject({
+      items: [{ id: ours.enrollment, names: ['dns:router1.example'] }],
+    });
     const url = `/api/v1/enrollments/${ours.enrollment}`;
     const approved = await send('POST', `${url}/approve`, { comment: 'seen on site' });
     expect(approved.statusCode, approved.body).toBe(200);
@@ -109,7 +131,9 @@ describe('REST resources', () => {
     expect((await server.request(admin, 'GET', '/api/v1/tokens')).body).not.toContain(token);
     expect((await send('DELETE', `/api/v1/tokens/${id}`)).statusCode).toBe(204);
     expect((await server.request(token, 'GET', '/metrics')).statusCode).toBe(401);
-    expect(await get('/api/v1/tokens')).toMatchObject({ items: expect.arrayContaining([expect.objectContaining({ id, state: 'revoked' })]) });
+    expect(await get('/api/v1/tokens')).toMatchObject({
+      items: expect.arrayContaining([expect.objectContaining({ id, state: 'revoked' })]),
+    });
   });
 
   it('lists are paged by a cursor that must be ours', async () => {
@@ -118,13 +142,28 @@ describe('REST resources', () => {
     expect(first.items).toHaveLength(1);
     expect(second.items[0]!.id > first.items[0]!.id).toBe(true);
     expect((await server.request(admin, 'GET', '/api/v1/tokens?cursor=%25%25')).statusCode).toBe(400);
-    expect((await server.request(admin, 'GET', '/api/v1/tokens?limit=501')).json()).toMatchObject({ errors: [{ path: '/querystring/limit' }] });
+    expect((await server.request(admin, 'GET', '/api/v1/tokens?limit=501')).json()).toMatchObject({
+      errors: [{ path: '/querystring/limit' }],
+    });
   });
 
   it('what changes is in the audit log of the unit that changed it', async () => {
-    const rows = await server.store.read<{ audit_entries: { action: string; tenant: string } }>().selectFrom('audit_entries').select(['action']).where('tenant', '=', 'default').execute();
+    const rows = await server.store
+      .read<{ audit_entries: { action: string; tenant: string } }>()
+      .selectFrom('audit_entries')
+      .select(['action'])
+      .where('tenant', '=', 'default')
+      .execute();
     const actions = rows.map((row) => row.action);
-    for (const action of ['endpoint.created', 'endpoint.changed', 'endpoint.deleted', 'secret.created', 'secret.revoked', 'device.blocked', 'enrollment.approved']) {
+    for (const action of [
+      'endpoint.created',
+      'endpoint.changed',
+      'endpoint.deleted',
+      'secret.created',
+      'secret.revoked',
+      'device.blocked',
+      'enrollment.approved',
+    ]) {
       expect(actions).toContain(action);
     }
   });
@@ -144,9 +183,19 @@ describe('REST faults', () => {
         { path: '/body/lifetimeSeconds', message: 'expected an integer' },
       ]),
     });
-    const json = await server.app.inject({ method: 'POST', url: '/api/v1/secrets', headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' }, payload: '{"a":' });
+    const json = await server.app.inject({
+      method: 'POST',
+      url: '/api/v1/secrets',
+      headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' },
+      payload: '{"a":',
+    });
     expect(json.json()).toMatchObject({ status: 400, code: 'malformed-request' });
-    const xml = await server.app.inject({ method: 'POST', url: '/api/v1/secrets', headers: { authorization: `Bearer ${admin}`, 'content-type': 'text/xml' }, payload: '<a/>' });
+    const xml = await server.app.inject({
+      method: 'POST',
+      url: '/api/v1/secrets',
+      headers: { authorization: `Bearer ${admin}`, 'content-type': 'text/xml' },
+      payload: '<a/>',
+    });
     expect(xml.json()).toMatchObject({ status: 415, code: 'unsupported-media-type' });
     expect((await server.request(admin, 'PUT', '/api/v1/devices')).json()).toMatchObject({ status: 405 });
   });
@@ -154,7 +203,8 @@ describe('REST faults', () => {
   it('limits the requests of one address', async () => {
     await using server = await ApiServer.start(3);
     const admin = await server.token('admin');
-    for (let index = 0; index < 3; index += 1) expect((await server.request(admin, 'GET', '/api/v1/status')).statusCode).toBe(200);
+    for (let index = 0; index < 3; index += 1)
+      expect((await server.request(admin, 'GET', '/api/v1/status')).statusCode).toBe(200);
     const answer = await server.request(admin, 'GET', '/api/v1/status');
     expect(answer.json()).toMatchObject({ status: 429, code: 'quota-exceeded' });
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);

@@ -7,7 +7,8 @@ import { AuditSequencer } from '../../../core/audit/audit-sequencer.ts';
 import { checkpointDirectory } from '../../../core/audit/checkpoint-memory.ts';
 import { appendAudit } from '../../../core/audit/log.ts';
 import { EXIT } from '../../../server/cli/exit-code.ts';
-import { ApiServer, seeded } from '../support/api-server.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { seeded } from '../support/seed.ts';
 import { selfSigned } from '../support/tls-identity.ts';
 import { muster } from '../support/terminal.ts';
 
@@ -49,19 +50,41 @@ describe('the command line', () => {
     const untrusted = await cli('status', '--ca-file', other);
     expect(untrusted).toMatchObject({ code: EXIT.unreachable });
     expect(untrusted.err).toContain('cannot be trusted');
-    expect((await muster(['status', '--server', 'http://127.0.0.1:1', '--token-file', join(data, 'admin-token')])).code).toBe(EXIT.usage);
+    expect(
+      (await muster(['status', '--server', 'http://127.0.0.1:1', '--token-file', join(data, 'admin-token')])).code,
+    ).toBe(EXIT.usage);
   });
 
   it('tells unknown commands, flags and values from each other, with what was meant', async () => {
     expect(await cli('endpiont', 'list')).toMatchObject({ code: EXIT.usage, err: expect.stringContaining('endpoint') });
-    expect(await cli('device', 'list', '--sate', 'x')).toMatchObject({ code: EXIT.usage, err: expect.stringContaining('--state') });
+    expect(await cli('device', 'list', '--sate', 'x')).toMatchObject({
+      code: EXIT.usage,
+      err: expect.stringContaining('--state'),
+    });
     expect(await cli('device', 'list', '--state', 'x')).toMatchObject({ code: EXIT.usage });
-    expect(await cli('secret', 'create', '--lifetime', 'soon')).toMatchObject({ code: EXIT.usage, err: expect.stringContaining('24h') });
+    expect(await cli('secret', 'create', '--lifetime', 'soon')).toMatchObject({
+      code: EXIT.usage,
+      err: expect.stringContaining('24h'),
+    });
     expect(await cli('endpoint', 'set', 'x', 'novalue')).toMatchObject({ code: EXIT.usage });
   });
 
   it('every command has a help with an example', async () => {
-    for (const line of ['status', 'doctor', 'endpoint list', 'endpoint create', 'endpoint set', 'endpoint delete', 'secret create', 'device block', 'enrollment approve', 'certificate export', 'audit verify', 'audit export', 'token create']) {
+    for (const line of [
+      'status',
+      'doctor',
+      'endpoint list',
+      'endpoint create',
+      'endpoint set',
+      'endpoint delete',
+      'secret create',
+      'device block',
+      'enrollment approve',
+      'certificate export',
+      'audit verify',
+      'audit export',
+      'token create',
+    ]) {
       const { code, out } = await cli(...line.split(' '), '--help');
       expect(code, line).toBe(EXIT.ok);
       expect(out, line).toMatch(/Examples?:\n {2}muster/);
@@ -70,7 +93,16 @@ describe('the command line', () => {
 
   it('endpoint: create, set, show, list, delete', async () => {
     await json('endpoint', 'create', 'branch', 'protocols.est={}');
-    expect(await json('endpoint', 'set', 'branch', 'approval=manual', 'protocols.est.authenticators=[password]', 'retryAfterSeconds=30')).toMatchObject({
+    expect(
+      await json(
+        'endpoint',
+        'set',
+        'branch',
+        'approval=manual',
+        'protocols.est.authenticators=[password]',
+        'retryAfterSeconds=30',
+      ),
+    ).toMatchObject({
       approval: 'manual',
       retryAfterSeconds: 30,
       protocols: { est: { authenticators: ['password'], wrapping: 'auto' } },
@@ -94,12 +126,23 @@ describe('the command line', () => {
   it('certificate export writes what openssl reads', async () => {
     const file = join(data, 'router.pem');
     expect((await cli('certificate', 'export', ours.certificate, '--out', file)).code).toBe(EXIT.ok);
-    expect(execFileSync('openssl', ['x509', '-in', file, '-noout', '-subject'], { encoding: 'utf8' })).toContain('Test CA');
+    expect(execFileSync('openssl', ['x509', '-in', file, '-noout', '-subject'], { encoding: 'utf8' })).toContain(
+      'Test CA',
+    );
     expect((await cli('certificate', 'export', ours.certificate)).out).toBe(readFileSync(file, 'utf8'));
   });
 
   it('token: create narrow, list, revoke; a narrow token is refused elsewhere', async () => {
-    const { id, token } = (await json('token', 'create', '--label', 'scraper', '--role', 'auditor', '--scope', 'metrics:read')) as { id: string; token: string };
+    const { id, token } = (await json(
+      'token',
+      'create',
+      '--label',
+      'scraper',
+      '--role',
+      'auditor',
+      '--scope',
+      'metrics:read',
+    )) as { id: string; token: string };
     const file = join(data, 'narrow-token');
     writeFileSync(file, token);
     expect(await cli('device', 'list', '--token-file', file)).toMatchObject({ code: EXIT.refused });
@@ -119,7 +162,12 @@ describe('the command line', () => {
 
   it('shows no control character of a device to the terminal', async () => {
     await server.store.unit(async (tx) => {
-      await tx.db<{ devices: { name: string; id: string } }>().updateTable('devices').set({ name: 'r\u001b[2Jouter' }).where('id', '=', ours.device).execute();
+      await tx
+        .db<{ devices: { name: string; id: string } }>()
+        .updateTable('devices')
+        .set({ name: 'r\u001b[2Jouter' })
+        .where('id', '=', ours.device)
+        .execute();
     });
     const { out } = await cli('device', 'list');
     expect(out).not.toContain('\u001b');
@@ -138,18 +186,33 @@ describe('the command line', () => {
     writeFileSync(join(data, 'key.pem'), publicKey.export({ type: 'spki', format: 'pem' }));
     const signer = { publicKey: spki, sign: (bytes: Uint8Array) => Promise.resolve(sign(null, bytes, privateKey)) };
     const signing = { originBase: 'test.example', signer, memory: checkpointDirectory(join(data, 'checkpoints')) };
-    const sequencer = new AuditSequencer({ store: server.store, signing, onAlarm: ({ error }) => expect.fail(String(error)) });
+    const sequencer = new AuditSequencer({
+      store: server.store,
+      signing,
+      onAlarm: ({ error }) => expect.fail(String(error)),
+    });
     await sequencer.pass({ signAll: true });
     const since = join(data, 'since');
     writeFileSync(since, (await cli('audit', 'checkpoint')).out);
-    const entry = { tenant: 'default', at: 1, actor: 'test:t', action: 'test.done', object: 'test:1', outcome: 'success' as const, details: {} };
+    const entry = {
+      tenant: 'default',
+      at: 1,
+      actor: 'test:t',
+      action: 'test.done',
+      object: 'test:1',
+      outcome: 'success' as const,
+      details: {},
+    };
     await server.store.unit((tx) => appendAudit(tx, entry));
     await sequencer.pass({ signAll: true });
     expect((await cli('audit', 'list', '--limit', '1')).out).toContain('test.done');
 
     const key = ['--key', join(data, 'key.pem'), '--since', since];
     const stored = await cli('audit', 'verify', ...key);
-    expect(stored, stored.err).toMatchObject({ code: EXIT.ok, out: expect.stringContaining('the log is what was signed') });
+    expect(stored, stored.err).toMatchObject({
+      code: EXIT.ok,
+      out: expect.stringContaining('the log is what was signed'),
+    });
     const file = join(data, 'audit.ndjson');
     expect((await cli('audit', 'export', '--out', file)).code).toBe(EXIT.ok);
     expect((await cli('audit', 'verify', ...key, '--entries', file)).code).toBe(EXIT.ok);
@@ -165,7 +228,18 @@ it('token create --offline makes an admin token while no server runs', async () 
   const server = await ApiServer.start();
   const data = await server.listen('x');
   await server.store.close();
-  const made = await muster(['token', 'create', '--label', 'rescue', '--role', 'admin', '--offline', '--data', data, '--json']);
+  const made = await muster([
+    'token',
+    'create',
+    '--label',
+    'rescue',
+    '--role',
+    'admin',
+    '--offline',
+    '--data',
+    data,
+    '--json',
+  ]);
   expect(made.code, made.err).toBe(EXIT.ok);
   expect(JSON.parse(made.out)).toMatchObject({ token: expect.stringMatching(/^mst_/) });
   await server[Symbol.asyncDispose]();

@@ -17,7 +17,9 @@ describe('the plain listener', () => {
     listener = createPlainListener(context);
     const { app } = listener;
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    app.get('/ok', (_request, reply) => reply.header('www-authenticate', 'Basic realm="est"').type('text/plain').send('ok'));
+    app.get('/ok', (_request, reply) =>
+      reply.header('www-authenticate', 'Basic realm="est"').type('text/plain').send('ok'),
+    );
     app.get('/stream', (_request, reply) => reply.type('text/plain').send(Readable.from(['a', 'b'])));
     app.get('/raw', (_request, reply) => {
       reply.hijack();
@@ -50,7 +52,13 @@ describe('the plain listener', () => {
     expect(answer).toContain('\r\nContent-Type: text/plain\r\n');
     expect(answer).toContain('\r\nWWW-Authenticate: Basic realm="est"\r\n');
     expect(answer).toContain('\r\nContent-Length: 2\r\n');
-    expect(answer.split('\r\n\r\n')[0]!.split('\r\n').slice(1).filter((line) => /^[a-z]/.test(line))).toEqual([]);
+    expect(
+      answer
+        .split('\r\n\r\n')[0]!
+        .split('\r\n')
+        .slice(1)
+        .filter((line) => /^[a-z]/.test(line)),
+    ).toEqual([]);
     expect(answer.indexOf('\r\n\r\n')).toBeLessThan(512);
   });
 
@@ -67,7 +75,10 @@ describe('the plain listener', () => {
   });
 
   it('answers HTTP/1.0 and closes (S2)', async () => {
-    const answer = await exchange(port, 'GET /ok HTTP/1.0\r\nUser-Agent: Mozilla/4.0 (compatible; MSIE 5.0; Cisco PKI)\r\n\r\n');
+    const answer = await exchange(
+      port,
+      'GET /ok HTTP/1.0\r\nUser-Agent: Mozilla/4.0 (compatible; MSIE 5.0; Cisco PKI)\r\n\r\n',
+    );
     expect(answer).toContain('200 OK');
     expect(answer).toContain('\r\n\r\nok');
   });
@@ -80,7 +91,10 @@ describe('the plain listener', () => {
 
   it('hands over the body whatever its type, also without one (S7)', async () => {
     const post = (...headers: string[]) =>
-      exchange(port, ['POST /body HTTP/1.1', 'Connection: close', 'Content-Length: 3', ...headers, '', '0\x82A'].join('\r\n'));
+      exchange(
+        port,
+        ['POST /body HTTP/1.1', 'Connection: close', 'Content-Length: 3', ...headers, '', '0\x82A'].join('\r\n'),
+      );
     expect(await post()).toMatch(/\r\n\r\n30/);
     expect(await post('Content-Type: application/json')).toMatch(/\r\n\r\n30/);
   });
@@ -102,7 +116,9 @@ describe('the plain listener', () => {
 
   it('words refusals and outages in plain text, with Retry-After', async () => {
     expect(await get('/refused')).toMatch(/^HTTP\/1\.1 403 [^]*\r\n\r\nthis device may not ask\n$/);
-    expect(await get('/away')).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: 7\r\n[^]*the token did not answer \(request /);
+    expect(await get('/away')).toMatch(
+      /^HTTP\/1\.1 503 [^]*\r\nRetry-After: 7\r\n[^]*the token did not answer \(request /,
+    );
   });
 
   it('tells nothing of an unknown error but the request id, which is in the log beside the error', async () => {
@@ -126,16 +142,20 @@ describe('the plain listener', () => {
   it('observes the pattern of the route, never the path', async () => {
     await get('/nowhere/at/all');
     await get('/ok?secret=1');
-    await expect.poll(() => context.observed.map(({ route, status }) => [route, status])).toEqual([
-      ['unmatched', 404],
-      ['/ok', 200],
-    ]);
+    await expect
+      .poll(() => context.observed.map(({ route, status }) => [route, status]))
+      .toEqual([
+        ['unmatched', 404],
+        ['/ok', 200],
+      ]);
   });
 });
 
 describe('connections per source', () => {
   it('resets the connections beyond the limit and takes new ones when others end', async () => {
-    const listener = createPlainListener(listenerContext({ connectionsPerSource: 2, headersTimeoutSeconds: 10, requestTimeoutSeconds: 10 }));
+    const listener = createPlainListener(
+      listenerContext({ connectionsPerSource: 2, headersTimeoutSeconds: 10, requestTimeoutSeconds: 10 }),
+    );
     listener.app.get('/ok', () => 'ok');
     const port = await listen(listener, { host: '127.0.0.1', port: 0 });
     const held = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];

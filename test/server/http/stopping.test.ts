@@ -8,7 +8,9 @@ import { listenerContext } from '../support/listener-context.ts';
 import { exchange } from '../support/raw-http.ts';
 
 async function slowListener(milliseconds: number) {
-  const listener = createPlainListener(listenerContext({ headersTimeoutSeconds: 30, requestTimeoutSeconds: 30, keepAliveSeconds: 60 }));
+  const listener = createPlainListener(
+    listenerContext({ headersTimeoutSeconds: 30, requestTimeoutSeconds: 30, keepAliveSeconds: 60 }),
+  );
   const started = Promise.withResolvers<void>();
   listener.app.get('/fast', () => 'fast');
   listener.app.get('/slow', async () => {

@@ -2,7 +2,12 @@ import { spawn } from 'node:child_process';
 import { request as httpsRequest } from 'node:https';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdminListener, createMutualTlsListener, createTlsListener, type Listener } from '../../../server/http/listener.ts';
+import {
+  createAdminListener,
+  createMutualTlsListener,
+  createTlsListener,
+  type Listener,
+} from '../../../server/http/listener.ts';
 import { listen, stopListeners } from '../../../server/http/listening.ts';
 import { listenerContext } from '../support/listener-context.ts';
 import { selfSigned, serverIdentity } from '../support/tls-identity.ts';
@@ -16,7 +21,11 @@ describe('the TLS listeners', () => {
 
   beforeAll(async () => {
     const context = listenerContext({ headersTimeoutSeconds: 10, requestTimeoutSeconds: 10 });
-    listeners = [createMutualTlsListener(context, identity), createTlsListener(context, identity), createAdminListener(context, identity)];
+    listeners = [
+      createMutualTlsListener(context, identity),
+      createTlsListener(context, identity),
+      createAdminListener(context, identity),
+    ];
     const bound: number[] = [];
     for (const listener of listeners) {
       listener.app.get('/peer', (request) => {
@@ -89,7 +98,9 @@ describe('the TLS listeners', () => {
   });
 
   it('refuses TLS 1.1 and a client that speaks HTTP/2 only', async () => {
-    await expect(open(ports.mtls, { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' })).rejects.toThrow(/protocol version|alert/);
+    await expect(
+      open(ports.mtls, { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }),
+    ).rejects.toThrow(/protocol version|alert/);
     await expect(open(ports.mtls, { ALPNProtocols: ['h2'] })).rejects.toThrow(/no application protocol/);
     const both = await open(ports.mtls, { ALPNProtocols: ['h2', 'http/1.1'] });
     expect(both.alpnProtocol).toBe('http/1.1');
@@ -108,7 +119,9 @@ describe('the TLS listeners', () => {
   it('spells header names canonically on device listeners', async () => {
     const socket = await open(ports.tls);
     socket.write('GET /peer HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
-    expect((await socket.toArray()).join('')).toContain('\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ');
+    expect((await socket.toArray()).join('')).toContain(
+      '\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ',
+    );
   });
 
   it('admin: demands a Host header and words errors as problem+json', async () => {
@@ -127,7 +140,14 @@ describe('the TLS listeners', () => {
     expect(socket.getPeerX509Certificate()?.subject).toBe('CN=renewed');
     const session = socket.getSession();
     socket.destroy();
-    expect(await peer(ports.mtls, { key: device.key, cert: device.chain, maxVersion: 'TLSv1.2', ...(session && { session }) })).toBe('CN=router1 false');
+    expect(
+      await peer(ports.mtls, {
+        key: device.key,
+        cert: device.chain,
+        maxVersion: 'TLSv1.2',
+        ...(session && { session }),
+      }),
+    ).toBe('CN=router1 false');
   });
 });
 
