@@ -30,7 +30,11 @@ export interface AuthoritySpecification {
 const BACKDATE_MS = 3_600_000;
 
 /** Makes a key in the token and a self-signed certificate over it. The caller stores the row. */
-export async function createRoot(keys: KeyStore, specification: AuthoritySpecification, now: number): Promise<AuthorityRow> {
+export async function createRoot(
+  keys: KeyStore,
+  specification: AuthoritySpecification,
+  now: number,
+): Promise<AuthorityRow> {
   const key = await generateKey(keys, specification);
   const notAfter = new Date(now + specification.validitySeconds * 1000);
   const issuer = { subject: specification.subject, publicKey: key.publicKey, notAfter };
@@ -66,7 +70,14 @@ interface AuthorityCertification {
   readonly now: number;
 }
 
-async function certify({ specification, key, signer, issuer, pathLenConstraint, now }: AuthorityCertification): Promise<Uint8Array> {
+async function certify({
+  specification,
+  key,
+  signer,
+  issuer,
+  pathLenConstraint,
+  now,
+}: AuthorityCertification): Promise<Uint8Array> {
   const signatureAlgorithm = defaultSignatureAlgorithm(signer.publicKey.algorithm);
   const notAfter = new Date(Math.min(now + specification.validitySeconds * 1000, issuer.notAfter.getTime()));
   const tbsDer = encodeTbsCertificate({
@@ -95,7 +106,10 @@ interface MadeAuthority {
   readonly now: number;
 }
 
-function rowOf(specification: AuthoritySpecification, { kind, parent, key, certificate, now }: MadeAuthority): AuthorityRow {
+function rowOf(
+  specification: AuthoritySpecification,
+  { kind, parent, key, certificate, now }: MadeAuthority,
+): AuthorityRow {
   return {
     id: newId(now),
     tenant: specification.tenant,

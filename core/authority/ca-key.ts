@@ -30,7 +30,9 @@ export class CaKey {
    */
   async signCertificate(linted: Linted, tenant: string): Promise<Uint8Array> {
     if (linted.certificate.signatureAlgorithm !== this.#algorithm) {
-      throw new InternalError(`the certificate names ${linted.certificate.signatureAlgorithm}, the key signs with ${this.#algorithm}`);
+      throw new InternalError(
+        `the certificate names ${linted.certificate.signatureAlgorithm}, the key signs with ${this.#algorithm}`,
+      );
     }
     const tbs = linted.redeem();
     const signature = await this.#key.sign(this.#algorithm, tbs, { tenant });

@@ -41,7 +41,12 @@ export async function recordCertificate(
     await tx.affected(insertName, { tenant, certificate: id, kind: 'cn', value: value.toLowerCase() });
   }
   for (const name of names) {
-    await tx.affected(insertName, { tenant, certificate: id, kind: name.kind, value: generalNameToText(name).toLowerCase() });
+    await tx.affected(insertName, {
+      tenant,
+      certificate: id,
+      kind: name.kind,
+      value: generalNameToText(name).toLowerCase(),
+    });
   }
 }
 
@@ -54,7 +59,11 @@ export interface CertificateStatus {
 }
 
 /** The status of a tenant's certificate by fingerprint; `undefined` when the tenant has no such certificate. */
-export async function certificateStatus(store: Store, tenant: string, fingerprint: string): Promise<CertificateStatus | undefined> {
+export async function certificateStatus(
+  store: Store,
+  tenant: string,
+  fingerprint: string,
+): Promise<CertificateStatus | undefined> {
   const [row] = await store.query(statusByFingerprint, { tenant, fingerprint });
   return row;
 }
@@ -74,7 +83,13 @@ export async function markReplaced(tx: Unit, tenant: string, id: string, by: str
 export const REVOCATION_REASON = { superseded: 4 } as const;
 
 /** Revokes a certificate of a tenant; a second revocation changes nothing. */
-export async function revokeCertificate(tx: Unit, tenant: string, id: string, reason: number, at: number): Promise<void> {
+export async function revokeCertificate(
+  tx: Unit,
+  tenant: string,
+  id: string,
+  reason: number,
+  at: number,
+): Promise<void> {
   await tx.affected(revoke, { tenant, id, reason, at });
 }
 
@@ -114,7 +129,12 @@ export function listCertificates(store: Store, tenant: string, filter: Certifica
 
 /** One certificate of a tenant. */
 export async function getCertificate(store: Store, tenant: string, id: string): Promise<CertificateRow | undefined> {
-  return store.forTenant<AuthorityTables>(tenant).selectFrom('certificates').selectAll().where('id', '=', id).executeTakeFirst();
+  return store
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('certificates')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst();
 }
 
 const insertCertificate = statement<AuthorityTables>()(
@@ -167,34 +187,49 @@ const insertCertificate = statement<AuthorityTables>()(
 const insertName = statement<AuthorityTables>()(
   'certificate-name-insert',
   (db, p: { tenant: string; certificate: string; kind: string; value: string }) =>
-    db.insertInto('certificate_names').values({ tenant: p.tenant, certificate: p.certificate, kind: p.kind, value: p.value }),
+    db
+      .insertInto('certificate_names')
+      .values({ tenant: p.tenant, certificate: p.certificate, kind: p.kind, value: p.value }),
 );
 
-const statusByFingerprint = statement<AuthorityTables>()('certificate-status', (db, p: { tenant: string; fingerprint: string }) =>
-  db
-    .selectFrom('certificates')
-    .select(['id', 'status', 'device', 'authority'])
-    .where('fingerprint', '=', p.fingerprint)
-    .where('tenant', '=', p.tenant),
+const statusByFingerprint = statement<AuthorityTables>()(
+  'certificate-status',
+  (db, p: { tenant: string; fingerprint: string }) =>
+    db
+      .selectFrom('certificates')
+      .select(['id', 'status', 'device', 'authority'])
+      .where('fingerprint', '=', p.fingerprint)
+      .where('tenant', '=', p.tenant),
 );
 
 const derById = statement<AuthorityTables>()('certificate-der', (db, p: { tenant: string; id: string }) =>
   db.selectFrom('certificates').select(['der']).where('tenant', '=', p.tenant).where('id', '=', p.id),
 );
 
-const certificatesOfKey = statement<AuthorityTables>()('certificates-of-key', (db, p: { tenant: string; spki: string }) =>
-  db.selectFrom('certificates').select('id').where('spki_sha256', '=', p.spki).where('tenant', '=', p.tenant).limit(1),
+const certificatesOfKey = statement<AuthorityTables>()(
+  'certificates-of-key',
+  (db, p: { tenant: string; spki: string }) =>
+    db
+      .selectFrom('certificates')
+      .select('id')
+      .where('spki_sha256', '=', p.spki)
+      .where('tenant', '=', p.tenant)
+      .limit(1),
 );
 
-const replace = statement<AuthorityTables>()('certificate-replace', (db, p: { tenant: string; id: string; by: string }) =>
-  db.updateTable('certificates').set({ replaced_by: p.by }).where('tenant', '=', p.tenant).where('id', '=', p.id),
+const replace = statement<AuthorityTables>()(
+  'certificate-replace',
+  (db, p: { tenant: string; id: string; by: string }) =>
+    db.updateTable('certificates').set({ replaced_by: p.by }).where('tenant', '=', p.tenant).where('id', '=', p.id),
 );
 
-const revoke = statement<AuthorityTables>()('certificate-revoke', (db, p: { tenant: string; id: string; reason: number; at: number }) =>
-  db
-    .updateTable('certificates')
-    .set({ status: 'revoked', revoked_at: p.at, revocation_reason: p.reason })
-    .where('tenant', '=', p.tenant)
-    .where('id', '=', p.id)
-    .where('status', '=', 'active'),
+const revoke = statement<AuthorityTables>()(
+  'certificate-revoke',
+  (db, p: { tenant: string; id: string; reason: number; at: number }) =>
+    db
+      .updateTable('certificates')
+      .set({ status: 'revoked', revoked_at: p.at, revocation_reason: p.reason })
+      .where('tenant', '=', p.tenant)
+      .where('id', '=', p.id)
+      .where('status', '=', 'active'),
 );

@@ -102,7 +102,10 @@ export class AuthorityDirectory {
       urls: {
         ocsp: `${this.#publicUrl}/ocsp/${row.id}`,
         caIssuers: `${this.#publicUrl}/ca/${row.id}.cer`,
-        crl: row.crl_shards === 1 ? `${this.#publicUrl}/crl/${row.id}.crl` : `${this.#publicUrl}/crl/${row.id}/{shard}.crl`,
+        crl:
+          row.crl_shards === 1
+            ? `${this.#publicUrl}/crl/${row.id}.crl`
+            : `${this.#publicUrl}/crl/${row.id}/{shard}.crl`,
       },
       chain: chainOf(row, rows).map((link) => parseCertificate(link.certificate)),
       caKey() {

@@ -39,7 +39,11 @@ export function lintCertificate(tbsDer: Uint8Array, issuer: IssuerNames, profile
   const tbs = parseTbsCertificate(tbsDer);
   const subject = {
     tbs,
-    issuer: { subjectDer: issuer.subject.der, keyIdentifier: keyIdentifier(issuer.publicKey), notAfter: issuer.notAfter },
+    issuer: {
+      subjectDer: issuer.subject.der,
+      keyIdentifier: keyIdentifier(issuer.publicKey),
+      notAfter: issuer.notAfter,
+    },
     profile,
   };
   for (const rule of LINT_RULES) {

@@ -74,8 +74,18 @@ export const authorityMigrations: readonly Migration[] = [
         // Serial numbers are unique for each issuer (RFC 5280 §4.1.2.2): the database has the last word.
         .addUniqueConstraint('certificates_serial', ['authority', 'serial_number'])
         .execute();
-      for (const columns of [['fingerprint'], ['spki_sha256'], ['tenant', 'not_after'], ['tenant', 'status', 'not_after'], ['tenant', 'device']]) {
-        await db.schema.createIndex(`certificates_${columns.join('_')}`).on('certificates').columns(columns).execute();
+      for (const columns of [
+        ['fingerprint'],
+        ['spki_sha256'],
+        ['tenant', 'not_after'],
+        ['tenant', 'status', 'not_after'],
+        ['tenant', 'device'],
+      ]) {
+        await db.schema
+          .createIndex(`certificates_${columns.join('_')}`)
+          .on('certificates')
+          .columns(columns)
+          .execute();
       }
       await db.schema
         .createTable('certificate_names')
@@ -85,8 +95,16 @@ export const authorityMigrations: readonly Migration[] = [
         .addColumn('value', textKey, (column) => column.notNull())
         .addForeignKeyConstraint('certificate_names_of', ['tenant', 'certificate'], 'certificates', ['tenant', 'id'])
         .execute();
-      await db.schema.createIndex('certificate_names_value').on('certificate_names').columns(['tenant', 'value']).execute();
-      await db.schema.createIndex('certificate_names_certificate').on('certificate_names').columns(['tenant', 'certificate']).execute();
+      await db.schema
+        .createIndex('certificate_names_value')
+        .on('certificate_names')
+        .columns(['tenant', 'value'])
+        .execute();
+      await db.schema
+        .createIndex('certificate_names_certificate')
+        .on('certificate_names')
+        .columns(['tenant', 'certificate'])
+        .execute();
     },
   },
   {

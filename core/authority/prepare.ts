@@ -31,13 +31,23 @@ export interface IssuerContext extends IssuerNames {
 }
 
 /** Privileges that only a ceremony or a profile grants (RFC 9810 §8): asking for one is refused, not ignored. */
-const PRIVILEGED_PURPOSES: ReadonlySet<string> = new Set([KEY_PURPOSE.cmcCA, KEY_PURPOSE.cmcRA, KEY_PURPOSE.cmKGA, KEY_PURPOSE.ocspSigning]);
+const PRIVILEGED_PURPOSES: ReadonlySet<string> = new Set([
+  KEY_PURPOSE.cmcCA,
+  KEY_PURPOSE.cmcRA,
+  KEY_PURPOSE.cmKGA,
+  KEY_PURPOSE.ocspSigning,
+]);
 
 /**
  * Step 3 of the hall: profile and request → TBSCertificate → lint.
  * @throws PolicyError `key-not-allowed`, `key-weak`, `template-not-allowed`, `name-not-allowed` or `lint-failed`.
  */
-export function prepareCertificate(profile: ProfileSettings, issuer: IssuerContext, request: CertificateRequest, now: number): Linted {
+export function prepareCertificate(
+  profile: ProfileSettings,
+  issuer: IssuerContext,
+  request: CertificateRequest,
+  now: number,
+): Linted {
   requireAllowedKey(profile, request.publicKey);
   requireGrantable(profile, request);
   const serialNumber = randomSerialNumber();
@@ -85,13 +95,20 @@ function requireGrantable(profile: ProfileSettings, request: CertificateRequest)
     throw new PolicyError('template-not-allowed', 'the request asks for a CA certificate');
   }
   const purposes = EXTENSIONS.extendedKeyUsage.find(requestedExtensions) ?? [];
-  const privileged = purposes.find((purpose) => PRIVILEGED_PURPOSES.has(purpose) && !profile.extendedKeyUsage.includes(purpose));
+  const privileged = purposes.find(
+    (purpose) => PRIVILEGED_PURPOSES.has(purpose) && !profile.extendedKeyUsage.includes(purpose),
+  );
   if (privileged !== undefined) {
-    throw new PolicyError('template-not-allowed', `the request asks for extendedKeyUsage ${privileged}, which the profile does not grant`);
+    throw new PolicyError(
+      'template-not-allowed',
+      `the request asks for extendedKeyUsage ${privileged}, which the profile does not grant`,
+    );
   }
   const { dnsSuffixes } = profile.subjectAltName;
-  const outside = dnsSuffixes && subjectAltName.find((name) => name.kind === 'dnsName' && !hasSuffix(name.value, dnsSuffixes));
-  if (outside) throw new PolicyError('name-not-allowed', 'a DNS name of the request lies outside the domains of the profile');
+  const outside =
+    dnsSuffixes && subjectAltName.find((name) => name.kind === 'dnsName' && !hasSuffix(name.value, dnsSuffixes));
+  if (outside)
+    throw new PolicyError('name-not-allowed', 'a DNS name of the request lies outside the domains of the profile');
 }
 
 function hasSuffix(name: string, suffixes: readonly string[]): boolean {
@@ -122,12 +139,16 @@ function fixedExtensions(profile: ProfileSettings, issuer: IssuerContext): Fixed
 function encodeFixed(profile: ProfileSettings, issuer: IssuerContext): FixedExtensions {
   const { extendedKeyUsage, certificatePolicies } = profile;
   return {
-    authorityKeyIdentifier: EXTENSIONS.authorityKeyIdentifier.encode({ keyIdentifier: keyIdentifier(issuer.publicKey) }),
+    authorityKeyIdentifier: EXTENSIONS.authorityKeyIdentifier.encode({
+      keyIdentifier: keyIdentifier(issuer.publicKey),
+    }),
     authorityInfoAccess: EXTENSIONS.authorityInfoAccess.encode([
       { accessMethod: ACCESS_METHOD.ocsp, accessLocation: { kind: 'uri', value: issuer.urls.ocsp } },
       { accessMethod: ACCESS_METHOD.caIssuers, accessLocation: { kind: 'uri', value: issuer.urls.caIssuers } },
     ]),
-    crlDistributionPoints: Array.from({ length: issuer.crlShards }, (_, shard) => distributionPoint(issuer.urls.crl, shard)),
+    crlDistributionPoints: Array.from({ length: issuer.crlShards }, (_, shard) =>
+      distributionPoint(issuer.urls.crl, shard),
+    ),
     rest: [
       ...(extendedKeyUsage.length > 0 ? [EXTENSIONS.extendedKeyUsage.encode(extendedKeyUsage)] : []),
       ...(certificatePolicies.length > 0
@@ -139,10 +160,17 @@ function encodeFixed(profile: ProfileSettings, issuer: IssuerContext): FixedExte
 
 function distributionPoint(url: string, shard: number): Extension {
   const value = url.replace('{shard}', String(shard));
-  return EXTENSIONS.crlDistributionPoints.encode([{ distributionPoint: { kind: 'fullName', value: [{ kind: 'uri', value }] } }]);
+  return EXTENSIONS.crlDistributionPoints.encode([
+    { distributionPoint: { kind: 'fullName', value: [{ kind: 'uri', value }] } },
+  ]);
 }
 
-function extensionsOf(profile: ProfileSettings, issuer: IssuerContext, request: CertificateRequest, serialNumber: SerialNumber): Extension[] {
+function extensionsOf(
+  profile: ProfileSettings,
+  issuer: IssuerContext,
+  request: CertificateRequest,
+  serialNumber: SerialNumber,
+): Extension[] {
   const { authorityKeyIdentifier, authorityInfoAccess, crlDistributionPoints, rest } = fixedExtensions(profile, issuer);
   // The shard is drawn with the serial number and never changes: a revocation touches one CRL.
   const shard = Number.parseInt(serialNumber.slice(-6), 16) % issuer.crlShards;

@@ -70,7 +70,10 @@ export const DEVICE_PROFILE: ProfileSettings = {
   keys: DEFAULT_KEY_RULES,
   keyReuse: 'allowed',
   subject: { attributes: 'any', required: false },
-  subjectAltName: { kinds: ['dnsName', 'ipAddress', 'uri', 'rfc822Name', 'otherName', 'directoryName', 'registeredId'], max: 32 },
+  subjectAltName: {
+    kinds: ['dnsName', 'ipAddress', 'uri', 'rfc822Name', 'otherName', 'directoryName', 'registeredId'],
+    max: 32,
+  },
   extendedKeyUsage: [KEY_PURPOSE.clientAuth, KEY_PURPOSE.serverAuth],
   certificatePolicies: [],
 };

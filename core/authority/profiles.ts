@@ -20,7 +20,12 @@ export async function insertProfile(
 
 /** The profiles of a tenant, oldest first. */
 export async function listProfiles(store: Store, tenant: string): Promise<Profile[]> {
-  const rows = await store.forTenant<AuthorityTables>(tenant).selectFrom('profiles').selectAll().orderBy('id').execute();
+  const rows = await store
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('profiles')
+    .selectAll()
+    .orderBy('id')
+    .execute();
   return rows.map(profileOf);
 }
 

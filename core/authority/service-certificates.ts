@@ -20,7 +20,11 @@ export interface ServiceCertificateRequest extends Omit<CertificateRequest, 'req
  * store does not know.
  * @throws PolicyError when lint refuses; UpstreamError when the token or the store is away.
  */
-export async function issueServiceCertificate(store: Store, issuer: Issuer, request: ServiceCertificateRequest): Promise<Certificate> {
+export async function issueServiceCertificate(
+  store: Store,
+  issuer: Issuer,
+  request: ServiceCertificateRequest,
+): Promise<Certificate> {
   const now = store.clock.now();
   const { tenant, id: authority } = issuer;
   const { purpose, profile } = request;
@@ -36,7 +40,11 @@ export async function issueServiceCertificate(store: Store, issuer: Issuer, requ
     const certificateId = newId(now);
     const origin = { id: certificateId, tenant, authority, profile: null, device: null, enrollment: null, at: now };
     await recordCertificate(tx, origin, certificate, request.subjectAltName);
-    await tx.forTenant<AuthorityTables>(tenant).updateTable('service_identities', { certificate: certificateId }).where('id', '=', id).execute();
+    await tx
+      .forTenant<AuthorityTables>(tenant)
+      .updateTable('service_identities', { certificate: certificateId })
+      .where('id', '=', id)
+      .execute();
     await appendAudit(tx, {
       tenant,
       at: now,

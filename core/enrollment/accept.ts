@@ -65,13 +65,17 @@ function acceptRenewal(
   authenticators: readonly Authenticator[],
   certificate: TlsCertificateFact | undefined,
 ): Principal {
-  if (!certificate) throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
+  if (!certificate)
+    throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
   if (certificate.origin !== 'own' || !authenticators.includes('certificate')) {
     throw new PolicyError('not-authorized', 'renewal: the certificate presented is not one this endpoint renews');
   }
   if (!sameIdentity(request, certificate.certificate)) {
     // RFC 7030 §4.2.2: the Subject and SubjectAltName fields in the request MUST be identical to those being renewed.
-    throw new PolicyError('subject-mismatch', 'renewal: subject and subjectAltName must equal those of the certificate presented');
+    throw new PolicyError(
+      'subject-mismatch',
+      'renewal: subject and subjectAltName must equal those of the certificate presented',
+    );
   }
   return byCertificate('certificate', certificate, certificate.certificateId);
 }
@@ -89,7 +93,10 @@ function acceptCertificate(
       if (!authenticators.includes('certificate')) return undefined;
       return sameIdentity(request, certificate.certificate)
         ? byCertificate('certificate', certificate, certificate.certificateId)
-        : { refused: 'subject-mismatch', message: 'the certificate presented may only renew its own subject and subjectAltName' };
+        : {
+            refused: 'subject-mismatch',
+            message: 'the certificate presented may only renew its own subject and subjectAltName',
+          };
     case 'client-anchor':
       if (!authenticators.includes('anchored-certificate')) return undefined;
       return namesDevice(request, certificate.certificate)
@@ -125,7 +132,11 @@ function byPassword(request: EnrollmentRequest, secret: PasswordFact): Principal
     secret,
     renews: undefined,
   };
-  if (secret.usage === 'one-time' && secret.state !== 'free' && secret.boundKey !== idempotencyKey(request, principal)) {
+  if (
+    secret.usage === 'one-time' &&
+    secret.state !== 'free' &&
+    secret.boundKey !== idempotencyKey(request, principal)
+  ) {
     throw new PolicyError('bad-credential', 'the password is not valid here');
   }
   return principal;
@@ -141,7 +152,10 @@ function sameIdentity(request: EnrollmentRequest, certificate: Certificate): boo
 /** An anchored certificate (a factory identity) speaks for the device it names and no other. */
 function namesDevice(request: EnrollmentRequest, certificate: Certificate): boolean {
   const wanted = deviceName(request);
-  const own = [...attributeTexts(certificate.subject, ATTRIBUTE_TYPE.serialNumber), ...attributeTexts(certificate.subject, ATTRIBUTE_TYPE.commonName)];
+  const own = [
+    ...attributeTexts(certificate.subject, ATTRIBUTE_TYPE.serialNumber),
+    ...attributeTexts(certificate.subject, ATTRIBUTE_TYPE.commonName),
+  ];
   return wanted !== '' && own.includes(wanted);
 }
 
@@ -150,4 +164,3 @@ function sameMembers(left: readonly string[], right: readonly string[]): boolean
   const found = [...right].sort();
   return wanted.length === found.length && wanted.every((text, index) => text === found[index]);
 }
-

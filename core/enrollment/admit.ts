@@ -28,16 +28,28 @@ export interface AdmissionPorts {
  * Step 2 of the hall: attested? blocked? admitted by the endpoint's rules? by an operator?
  * @throws PolicyError with the reason of the first refusal.
  */
-export async function admit(request: EnrollmentRequest, principal: Principal, ports: AdmissionPorts): Promise<Admission> {
+export async function admit(
+  request: EnrollmentRequest,
+  principal: Principal,
+  ports: AdmissionPorts,
+): Promise<Admission> {
   const { endpoint } = request;
   const name = deviceName(request);
-  if (name === '') throw new PolicyError('subject-not-allowed', 'the request names no device: expected a serialNumber, a CN or a subjectAltName');
+  if (name === '')
+    throw new PolicyError(
+      'subject-not-allowed',
+      'the request names no device: expected a serialNumber, a CN or a subjectAltName',
+    );
   const device = await ports.inventory.find({ tenant: endpoint.tenant, name });
   if (device?.state === 'blocked') throw new PolicyError('device-blocked', 'the device is blocked');
   const attestation = await attest(request, principal, ports.gate);
-  const variables = endpoint.admission.length > 0 || typeof endpoint.approval === 'object' ? variablesOf(request, principal, device, attestation) : {};
+  const variables =
+    endpoint.admission.length > 0 || typeof endpoint.approval === 'object'
+      ? variablesOf(request, principal, device, attestation)
+      : {};
   for (const { name: rule, expression, message } of rulesOf(endpoint)) {
-    if (!expression.evaluate(variables)) throw new PolicyError('policy-refused', message ?? `refused by the admission rule ${rule}`);
+    if (!expression.evaluate(variables))
+      throw new PolicyError('policy-refused', message ?? `refused by the admission rule ${rule}`);
   }
   return { deviceName: name, needsOperator: needsOperator(endpoint, variables), findings: attestation.findings };
 }
@@ -51,12 +63,17 @@ interface Attestation {
 const NOT_ATTESTED: Attestation = { affirmed: false, identifiers: {}, findings: [] };
 
 /** The one place where evidence is bound to the key: the attested public key is the requested public key. */
-async function attest(request: EnrollmentRequest, principal: Principal, gate: AttestationGate | undefined): Promise<Attestation> {
+async function attest(
+  request: EnrollmentRequest,
+  principal: Principal,
+  gate: AttestationGate | undefined,
+): Promise<Attestation> {
   const { attestation: mode } = request.endpoint;
   if (mode === 'off' || principal.renews !== undefined) return NOT_ATTESTED;
   const appraisal = gate && request.evidence ? await gate.appraise(request.evidence, request.endpoint) : undefined;
   const refusal = refusalOf(appraisal, request);
-  if (refusal === undefined && appraisal) return { affirmed: true, identifiers: appraisal.identifiers, findings: appraisal.findings };
+  if (refusal === undefined && appraisal)
+    return { affirmed: true, identifiers: appraisal.identifiers, findings: appraisal.findings };
   if (mode === 'enforce') {
     throw appraisal
       ? new PolicyError('evidence-refused', `attestation refused: ${refusal}`)

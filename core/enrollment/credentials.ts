@@ -29,7 +29,13 @@ export interface CredentialVerifier {
    * Checks a password against the endpoint's shared secrets. One message for whatever is wrong with it.
    * @throws PolicyError `bad-credential` or `locked-out`.
    */
-  password(endpoint: Endpoint, protocol: Protocol, username: string, password: Secret, sourceAddress: string): Promise<PasswordFact>;
+  password(
+    endpoint: Endpoint,
+    protocol: Protocol,
+    username: string,
+    password: Secret,
+    sourceAddress: string,
+  ): Promise<PasswordFact>;
 }
 
 /** What the verifier stands on. */
@@ -57,7 +63,10 @@ interface PresentedPassword {
   readonly sourceAddress: string;
 }
 
-async function verifyPassword(dependencies: CredentialDependencies, presented: PresentedPassword): Promise<PasswordFact> {
+async function verifyPassword(
+  dependencies: CredentialDependencies,
+  presented: PresentedPassword,
+): Promise<PasswordFact> {
   const { store, shortLived, secretHash } = dependencies;
   const { endpoint, protocol, username, password, sourceAddress } = presented;
   const row = await findSecret(store, secretHash, password);
@@ -70,9 +79,14 @@ async function verifyPassword(dependencies: CredentialDependencies, presented: P
     (row.username === null || row.username === username);
   if (!serves) {
     // 160-bit secrets cannot be guessed: the lock-out only takes the cost of guessing off us, so a right one still passes.
-    const failures = await shortLived.increment(`password-failures:${endpoint.id}:${sourceAddress}`, LOCK_OUT.windowSeconds);
+    const failures = await shortLived.increment(
+      `password-failures:${endpoint.id}:${sourceAddress}`,
+      LOCK_OUT.windowSeconds,
+    );
     if (failures > LOCK_OUT.attempts) {
-      throw new PolicyError('locked-out', 'too many wrong passwords from this address', { retryAfterSeconds: LOCK_OUT.windowSeconds });
+      throw new PolicyError('locked-out', 'too many wrong passwords from this address', {
+        retryAfterSeconds: LOCK_OUT.windowSeconds,
+      });
     }
     throw new PolicyError('bad-credential', `the password is not valid for ${protocol} at this endpoint`);
   }
@@ -138,7 +152,8 @@ async function verifyAnchored(
     .selectFrom('trust_anchors')
     .select(['purpose', 'certificate'])
     .execute();
-  if (anchors.length === 0) throw new PolicyError('certificate-untrusted', 'the certificate presented leads to no anchor of this endpoint');
+  if (anchors.length === 0)
+    throw new PolicyError('certificate-untrusted', 'the certificate presented leads to no anchor of this endpoint');
   const trusted = anchors.map((row) => ({ purpose: row.purpose, certificate: parseCertificate(row.certificate) }));
   const end = requirePath(
     leaf,
@@ -160,7 +175,12 @@ async function verifyAnchored(
 }
 
 /** Validates the path and returns the anchor it ends at. */
-function requirePath(leaf: Certificate, intermediates: readonly Certificate[], anchors: readonly Certificate[], now: number): Certificate {
+function requirePath(
+  leaf: Certificate,
+  intermediates: readonly Certificate[],
+  anchors: readonly Certificate[],
+  now: number,
+): Certificate {
   const result = validatePath({
     leaf,
     intermediates,
@@ -169,7 +189,8 @@ function requirePath(leaf: Certificate, intermediates: readonly Certificate[], a
     purpose: { extendedKeyUsage: [KEY_PURPOSE.clientAuth], keyUsage: ['digitalSignature'] },
   });
   if (result.ok) return result.chain.at(-1)!;
-  if (result.reason === 'expired') throw new PolicyError('certificate-expired', `the certificate presented: ${result.detail}`);
+  if (result.reason === 'expired')
+    throw new PolicyError('certificate-expired', `the certificate presented: ${result.detail}`);
   throw new PolicyError('certificate-untrusted', `the certificate presented: ${result.detail}`);
 }
 

@@ -25,7 +25,8 @@ export interface NewEndpoint {
  * @throws PeerError `malformed-request` for a label or rule that cannot be; StateError `conflict` for a label in use.
  */
 export async function createEndpoint(tx: Unit, endpoint: NewEndpoint, now: number): Promise<string> {
-  if (!LABEL.test(endpoint.label)) throw new PeerError('malformed-request', 'label: expected 1 to 63 of a-z, 0-9 and -');
+  if (!LABEL.test(endpoint.label))
+    throw new PeerError('malformed-request', 'label: expected 1 to 63 of a-z, 0-9 and -');
   requireRules(endpoint.settings);
   const { tenant, label, profile, authority, settings, isDefault } = endpoint;
   const id = newId(now);
@@ -53,7 +54,13 @@ export async function createEndpoint(tx: Unit, endpoint: NewEndpoint, now: numbe
  * Replaces the settings of an endpoint by compare-and-set on its revision.
  * @throws StateError `conflict` when somebody was faster; PeerError for a rule that does not parse.
  */
-export async function updateEndpoint(tx: Unit, tenant: string, id: string, revision: number, settings: EndpointSettings): Promise<void> {
+export async function updateEndpoint(
+  tx: Unit,
+  tenant: string,
+  id: string,
+  revision: number,
+  settings: EndpointSettings,
+): Promise<void> {
   requireRules(settings);
   const result = await tx
     .forTenant<EnrollmentTables>(tenant)
@@ -61,7 +68,8 @@ export async function updateEndpoint(tx: Unit, tenant: string, id: string, revis
     .where('id', '=', id)
     .where('revision', '=', revision)
     .executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) throw new StateError('conflict', `the endpoint is no longer at revision ${revision}`);
+  if (result.numUpdatedRows !== 1n)
+    throw new StateError('conflict', `the endpoint is no longer at revision ${revision}`);
 }
 
 /**
@@ -69,10 +77,20 @@ export async function updateEndpoint(tx: Unit, tenant: string, id: string, revis
  * @throws StateError `conflict` when enrolments or secrets refer to it: close its protocols instead.
  */
 export async function deleteEndpoint(tx: Unit, tenant: string, id: string): Promise<boolean> {
-  const used = await tx.forTenant<EnrollmentTables>(tenant).selectFrom('enrollments').select('id').where('endpoint', '=', id).limit(1).execute();
+  const used = await tx
+    .forTenant<EnrollmentTables>(tenant)
+    .selectFrom('enrollments')
+    .select('id')
+    .where('endpoint', '=', id)
+    .limit(1)
+    .execute();
   if (used.length > 0) throw new StateError('conflict', 'the endpoint has enrolments; close its protocols instead');
   await tx.forTenant<EnrollmentTables>(tenant).deleteFrom('shared_secrets').where('endpoint', '=', id).execute();
-  const result = await tx.forTenant<EnrollmentTables>(tenant).deleteFrom('endpoints').where('id', '=', id).executeTakeFirst();
+  const result = await tx
+    .forTenant<EnrollmentTables>(tenant)
+    .deleteFrom('endpoints')
+    .where('id', '=', id)
+    .executeTakeFirst();
   return result.numDeletedRows === 1n;
 }
 
@@ -89,13 +107,21 @@ export class StoredEndpoints implements EndpointDirectory {
 
   async resolve(label: string | undefined): Promise<Endpoint | undefined> {
     if (label !== undefined && !LABEL.test(label)) return undefined;
-    const rows = label === undefined ? await this.#store.query(defaultEndpoint, {}) : await this.#store.query(endpointByLabel, { label });
+    const rows =
+      label === undefined
+        ? await this.#store.query(defaultEndpoint, {})
+        : await this.#store.query(endpointByLabel, { label });
     return rows[0] && this.#endpointOf(rows[0]);
   }
 
   /** The endpoints of a tenant, oldest first. */
   async list(tenant: string): Promise<Endpoint[]> {
-    const rows = await this.#store.forTenant<EnrollmentTables>(tenant).selectFrom('endpoints').selectAll().orderBy('id').execute();
+    const rows = await this.#store
+      .forTenant<EnrollmentTables>(tenant)
+      .selectFrom('endpoints')
+      .selectAll()
+      .orderBy('id')
+      .execute();
     return Promise.all(rows.map((row) => this.#endpointOf(row)));
   }
 

@@ -61,7 +61,12 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
  * Inserts a row, frees the key of the one it takes the place of and binds the one-time secret, all in the caller's unit.
  * @returns false when another request holds the key: then nothing was inserted.
  */
-export async function insertAsked(tx: Unit, asked: Asked, row: EnrollmentRow, supersedes: EnrollmentRow | undefined): Promise<boolean> {
+export async function insertAsked(
+  tx: Unit,
+  asked: Asked,
+  row: EnrollmentRow,
+  supersedes: EnrollmentRow | undefined,
+): Promise<boolean> {
   if (supersedes) await supersede(tx, supersedes, row.created_at);
   if ((await tx.affected(insertEnrollment, row)) !== 1) return false;
   const { secret } = asked.principal;
@@ -90,7 +95,13 @@ export async function endAsked(tx: Unit, row: EnrollmentRow, ending: Ending): Pr
   const { tenant, id } = row;
   if ((await tx.affected(endEnrollment, { tenant, id, ...ending })) !== 1) return false;
   const { reason, detail, to, decidedBy, now } = ending;
-  await recordEnrollmentEvent(tx, row, { actor: decidedBy, action: `enrollment.${to}`, outcome: 'refused', details: { reason, detail }, at: now });
+  await recordEnrollmentEvent(tx, row, {
+    actor: decidedBy,
+    action: `enrollment.${to}`,
+    outcome: 'refused',
+    details: { reason, detail },
+    at: now,
+  });
   return true;
 }
 

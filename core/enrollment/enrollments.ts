@@ -45,7 +45,13 @@ export interface Decision {
 export async function approve(tx: Unit, { tenant, id, actor, comment, now }: Decision): Promise<void> {
   const row = await waiting(tx, tenant, id, now);
   if ((await tx.affected(approveEnrollment, { tenant, id, actor, comment, now })) !== 1) throw notWaiting(row);
-  await recordEnrollmentEvent(tx, row, { actor, action: 'enrollment.approved', outcome: 'success', details: { comment }, at: now });
+  await recordEnrollmentEvent(tx, row, {
+    actor,
+    action: 'enrollment.approved',
+    outcome: 'success',
+    details: { comment },
+    at: now,
+  });
 }
 
 /**
@@ -55,7 +61,14 @@ export async function approve(tx: Unit, { tenant, id, actor, comment, now }: Dec
 export async function reject(tx: Unit, { tenant, id, actor, comment, now }: Decision): Promise<void> {
   const row = await waiting(tx, tenant, id, now);
   const detail = comment === '' ? 'rejected by an operator' : `rejected by an operator: ${comment}`;
-  const ended = await endAsked(tx, row, { from: 'pending', to: 'rejected', reason: 'operator-rejected', detail, decidedBy: actor, now });
+  const ended = await endAsked(tx, row, {
+    from: 'pending',
+    to: 'rejected',
+    reason: 'operator-rejected',
+    detail,
+    decidedBy: actor,
+    now,
+  });
   if (!ended) throw notWaiting(row);
 }
 
@@ -78,7 +91,8 @@ async function waiting(tx: Unit, tenant: string, id: string, now: number): Promi
   const [row] = await tx.run(enrollmentById, { tenant, id });
   if (!row) throw new StateError('conflict', 'there is no such enrolment');
   if (row.status !== 'pending') throw notWaiting(row);
-  if (row.expires_at !== null && row.expires_at <= now) throw new StateError('enrollment-expired', 'nobody decided in time; the device must ask again');
+  if (row.expires_at !== null && row.expires_at <= now)
+    throw new StateError('enrollment-expired', 'nobody decided in time; the device must ask again');
   return row;
 }
 

@@ -41,7 +41,10 @@ const LEASE_MS = 10_000;
 const REPLAY_WINDOW_MS = 24 * 3_600_000;
 /** How long a repeat waits for another node's signature before it is told to come back. */
 const OTHER_NODE = { waitMs: 2_000, pollMs: 50, comeBackSeconds: 2 };
-const INTERRUPTED = { reason: 'enrollment-expired', detail: 'interrupted before it was answered; the private key was never stored' } as const;
+const INTERRUPTED = {
+  reason: 'enrollment-expired',
+  detail: 'interrupted before it was answered; the private key was never stored',
+} as const;
 
 /**
  * The hall behind every door: accept → admit → prepare → unit 1 → sign → unit 2. A carrier hands it a typed request with
@@ -140,7 +143,12 @@ export class Hall {
     const row = newRow(asked, 'pending', now);
     const inserted = await store.unit(async (tx) => {
       if (!(await insertAsked(tx, asked, row, supersedes))) return false;
-      await recordEnrollmentEvent(tx, row, { action: 'enrollment.pending', outcome: 'success', details: { findings: [...findings] }, at: now });
+      await recordEnrollmentEvent(tx, row, {
+        action: 'enrollment.pending',
+        outcome: 'success',
+        details: { findings: [...findings] },
+        at: now,
+      });
       tx.onCommitted(() => approvals.waiting(row.id, request.endpoint));
       return true;
     });
@@ -153,7 +161,12 @@ export class Hall {
     const now = store.clock.now();
     const prepared = await this.#issuance.prepare(asked.request, asked.principal.renews, now);
     const { tbsDer, serialNumber } = prepared.linted.certificate;
-    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...this.#lease(now), serial_number: serialNumber, tbs: tbsDer };
+    const row: EnrollmentRow = {
+      ...newRow(asked, 'signing', now),
+      ...this.#lease(now),
+      serial_number: serialNumber,
+      tbs: tbsDer,
+    };
     await faultPoint?.('before-unit-1');
     // Unit 1: from here on the store knows the serial number, whatever becomes of this process.
     if (!(await store.unit((tx) => insertAsked(tx, asked, row, supersedes)))) return this.#answer(asked);
@@ -167,7 +180,14 @@ export class Hall {
     const { tbsDer: tbs, serialNumber } = prepared.linted.certificate;
     // A server-made key is new at each request: the approval holds for the device, not for the key.
     const spki = spkiSha256(asked.request.publicKey);
-    const row: EnrollmentRow = { ...existing, ...this.#lease(now), status: 'signing', serial_number: serialNumber, tbs, spki_sha256: spki };
+    const row: EnrollmentRow = {
+      ...existing,
+      ...this.#lease(now),
+      status: 'signing',
+      serial_number: serialNumber,
+      tbs,
+      spki_sha256: spki,
+    };
     const began = await store.unit((tx) =>
       tx.affected(beginSigning, {
         tenant: row.tenant,
@@ -187,7 +207,11 @@ export class Hall {
     const { store } = this.#dependencies;
     const now = store.clock.now();
     if (existing.expires_at === null || existing.expires_at > now) {
-      return { kind: 'pending', enrollmentId: existing.id, retryAfterSeconds: asked.request.endpoint.retryAfterSeconds };
+      return {
+        kind: 'pending',
+        enrollmentId: existing.id,
+        retryAfterSeconds: asked.request.endpoint.retryAfterSeconds,
+      };
     }
     await store.unit((tx) => endAsked(tx, existing, pendingTooLong(now)));
     return this.#answer(asked);
@@ -229,7 +253,9 @@ export class Hall {
     );
     if (taken !== 1) return undefined;
     if (row.server_generated === 1) {
-      await store.unit((tx) => endAsked(tx, row, { from: 'signing', to: 'expired', ...INTERRUPTED, decidedBy: 'system:hall', now }));
+      await store.unit((tx) =>
+        endAsked(tx, row, { from: 'signing', to: 'expired', ...INTERRUPTED, decidedBy: 'system:hall', now }),
+      );
       return undefined;
     }
     return this.#issuance.signAndRecord(row, await this.#issuance.resume(row));
@@ -251,7 +277,12 @@ export class Hall {
     const row: EnrollmentRow = { ...newRow(asked, 'rejected', now), reason, detail: message };
     const inserted = await store.unit(async (tx) => {
       const recorded = await insertRejected(tx, row);
-      await recordEnrollmentEvent(tx, row, { action: 'enrollment.rejected', outcome: 'refused', details: { reason, message }, at: now });
+      await recordEnrollmentEvent(tx, row, {
+        action: 'enrollment.rejected',
+        outcome: 'refused',
+        details: { reason, message },
+        at: now,
+      });
       return recorded;
     });
     return { kind: 'rejected', enrollmentId: inserted ? row.id : undefined, reason, message };
@@ -281,7 +312,8 @@ interface Refusal {
 
 /** What is an answer to the peer; anything else is not a decision and must be repeated. */
 function refusalOf(error: unknown): Refusal | undefined {
-  if (error instanceof PolicyError || error instanceof PeerError) return { reason: error.reason, message: error.message };
+  if (error instanceof PolicyError || error instanceof PeerError)
+    return { reason: error.reason, message: error.message };
   if (error instanceof Asn1Error) return { reason: 'malformed-request', message: error.message };
   return undefined;
 }
@@ -292,7 +324,12 @@ function rejectionHolds(row: EnrollmentRow, revision: number): boolean {
 }
 
 function rejectionOf(row: EnrollmentRow): Outcome {
-  return { kind: 'rejected', enrollmentId: row.id, reason: row.reason ?? 'policy-refused', message: row.detail ?? 'rejected' };
+  return {
+    kind: 'rejected',
+    enrollmentId: row.id,
+    reason: row.reason ?? 'policy-refused',
+    message: row.detail ?? 'rejected',
+  };
 }
 
 function issued({ enrollmentId, certificate }: Issued, replayed: boolean): Outcome {

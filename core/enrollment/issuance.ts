@@ -53,7 +53,10 @@ export class Issuance {
   async prepare(request: EnrollmentRequest, renews: string | undefined, now: number): Promise<Prepared> {
     const { tenant, authority, profile: profileId } = request.endpoint;
     const { authorities, profiles } = this.#dependencies;
-    const [issuer, profile] = await Promise.all([authorities.issuer(tenant, authority), profiles.get(tenant, profileId)]);
+    const [issuer, profile] = await Promise.all([
+      authorities.issuer(tenant, authority),
+      profiles.get(tenant, profileId),
+    ]);
     await this.#requireNewKey(profile, request, renews);
     return { issuer, linted: prepareCertificate(profile, issuer, request, now) };
   }
@@ -92,7 +95,15 @@ export class Issuance {
     const identity = { tenant, name: row.device_name };
     const notAfter = certificate.notAfter.getTime();
     const device = await this.#dependencies.inventory.recordIssued(tx, identity, { certificateId, notAfter, at: now });
-    const origin = { id: certificateId, tenant, authority: row.authority, profile: row.profile, device, enrollment: id, at: now };
+    const origin = {
+      id: certificateId,
+      tenant,
+      authority: row.authority,
+      profile: row.profile,
+      device,
+      enrollment: id,
+      at: now,
+    };
     await recordCertificate(tx, origin, certificate, subjectAltName(certificate));
     if (row.replaces !== null) await markReplaced(tx, tenant, row.replaces, certificateId);
     if (row.secret !== null) await spendSecret(tx, tenant, row.secret);
@@ -124,7 +135,8 @@ export class Issuance {
     const { store } = this.#dependencies;
     const [current] = await store.query(enrollmentById, { tenant: row.tenant, id: row.id });
     const certificate = current?.certificate ? await certificateDer(store, row.tenant, current.certificate) : undefined;
-    if (!current?.certificate || !certificate) throw new InternalError(`the enrolment ${row.id} was ended while it was signed`);
+    if (!current?.certificate || !certificate)
+      throw new InternalError(`the enrolment ${row.id} was ended while it was signed`);
     return { enrollmentId: row.id, certificateId: current.certificate, certificate };
   }
 

@@ -37,7 +37,11 @@ export interface Inventory {
   /** The device, if the tenant knows it. */
   find(identity: DeviceIdentity): Promise<KnownDevice | undefined>;
   /** Inside the issuing unit: makes the device if it is new, notes its certificate, and returns its id. */
-  recordIssued(tx: Unit, identity: DeviceIdentity, issued: { certificateId: string; notAfter: number; at: number }): Promise<string>;
+  recordIssued(
+    tx: Unit,
+    identity: DeviceIdentity,
+    issued: { certificateId: string; notAfter: number; at: number },
+  ): Promise<string>;
 }
 
 /** Told after commit that an enrolment waits for an operator. */

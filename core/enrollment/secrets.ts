@@ -41,7 +41,12 @@ export function secretHash(installationKey: Uint8Array): SecretHash {
 }
 
 /** Makes a secret and stores its hash; the only copy of the text is in the answer. */
-export async function createSecret(tx: Unit, hash: SecretHash, now: number, request: SecretRequest): Promise<IssuedSecret> {
+export async function createSecret(
+  tx: Unit,
+  hash: SecretHash,
+  now: number,
+  request: SecretRequest,
+): Promise<IssuedSecret> {
   const secret = new Secret(randomText());
   const id = newId();
   const expiresAt = now + request.lifetimeSeconds * 1000;
@@ -110,7 +115,18 @@ export function listSecrets(
   let query = store
     .forTenant<EnrollmentTables>(tenant)
     .selectFrom('shared_secrets')
-    .select(['id', 'tenant', 'endpoint', 'usage', 'username', 'subject', 'state', 'expires_at', 'created_by', 'created_at']);
+    .select([
+      'id',
+      'tenant',
+      'endpoint',
+      'usage',
+      'username',
+      'subject',
+      'state',
+      'expires_at',
+      'created_by',
+      'created_at',
+    ]);
   if (page.after !== undefined) query = query.where('id', '>', page.after);
   return query.orderBy('id').limit(page.limit).execute();
 }

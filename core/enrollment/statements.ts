@@ -4,52 +4,58 @@ import type { EnrollmentRow, EnrollmentTables } from './tables.ts';
 /** The hot statements of the hall: each is compiled once and prepared once a connection. */
 
 /** The enrolment that holds this key at this endpoint. */
-export const enrollmentByKey = statement<EnrollmentTables>()('enrollment-by-key', (db, p: { endpoint: string; key: string }) =>
-  db.selectFrom('enrollments').selectAll().where('endpoint', '=', p.endpoint).where('idempotency_key', '=', p.key),
+export const enrollmentByKey = statement<EnrollmentTables>()(
+  'enrollment-by-key',
+  (db, p: { endpoint: string; key: string }) =>
+    db.selectFrom('enrollments').selectAll().where('endpoint', '=', p.endpoint).where('idempotency_key', '=', p.key),
 );
 
 /** One enrolment of a tenant. */
-export const enrollmentById = statement<EnrollmentTables>()('enrollment-by-id', (db, p: { tenant: string; id: string }) =>
-  db.selectFrom('enrollments').selectAll().where('tenant', '=', p.tenant).where('id', '=', p.id),
+export const enrollmentById = statement<EnrollmentTables>()(
+  'enrollment-by-id',
+  (db, p: { tenant: string; id: string }) =>
+    db.selectFrom('enrollments').selectAll().where('tenant', '=', p.tenant).where('id', '=', p.id),
 );
 
 /** Inserts an enrolment; no row is inserted when another holds its key. */
-export const insertEnrollment = statement<EnrollmentTables>()('enrollment-insert', (db, p: { [K in keyof EnrollmentRow]: EnrollmentRow[K] }) =>
-  db
-    .insertInto('enrollments')
-    .values({
-      id: p.id,
-      tenant: p.tenant,
-      endpoint: p.endpoint,
-      endpoint_revision: p.endpoint_revision,
-      protocol: p.protocol,
-      status: p.status,
-      idempotency_key: p.idempotency_key,
-      principal: p.principal,
-      device_name: p.device_name,
-      subject: p.subject,
-      names: p.names,
-      spki_sha256: p.spki_sha256,
-      server_generated: p.server_generated,
-      request: p.request,
-      secret: p.secret,
-      authority: p.authority,
-      profile: p.profile,
-      serial_number: p.serial_number,
-      tbs: p.tbs,
-      lease_owner: p.lease_owner,
-      lease_until: p.lease_until,
-      certificate: p.certificate,
-      replaces: p.replaces,
-      reason: p.reason,
-      detail: p.detail,
-      decided_by: p.decided_by,
-      source_address: p.source_address,
-      created_at: p.created_at,
-      updated_at: p.updated_at,
-      expires_at: p.expires_at,
-    })
-    .onConflict((conflict) => conflict.columns(['endpoint', 'idempotency_key']).doNothing()),
+export const insertEnrollment = statement<EnrollmentTables>()(
+  'enrollment-insert',
+  (db, p: { [K in keyof EnrollmentRow]: EnrollmentRow[K] }) =>
+    db
+      .insertInto('enrollments')
+      .values({
+        id: p.id,
+        tenant: p.tenant,
+        endpoint: p.endpoint,
+        endpoint_revision: p.endpoint_revision,
+        protocol: p.protocol,
+        status: p.status,
+        idempotency_key: p.idempotency_key,
+        principal: p.principal,
+        device_name: p.device_name,
+        subject: p.subject,
+        names: p.names,
+        spki_sha256: p.spki_sha256,
+        server_generated: p.server_generated,
+        request: p.request,
+        secret: p.secret,
+        authority: p.authority,
+        profile: p.profile,
+        serial_number: p.serial_number,
+        tbs: p.tbs,
+        lease_owner: p.lease_owner,
+        lease_until: p.lease_until,
+        certificate: p.certificate,
+        replaces: p.replaces,
+        reason: p.reason,
+        detail: p.detail,
+        decided_by: p.decided_by,
+        source_address: p.source_address,
+        created_at: p.created_at,
+        updated_at: p.updated_at,
+        expires_at: p.expires_at,
+      })
+      .onConflict((conflict) => conflict.columns(['endpoint', 'idempotency_key']).doNothing()),
 );
 
 /** An approved enrolment starts to sign: its serial and TBSCertificate become durable. */
@@ -103,7 +109,14 @@ export const markIssued = statement<EnrollmentTables>()(
   (db, p: { tenant: string; id: string; certificate: string; now: number }) =>
     db
       .updateTable('enrollments')
-      .set({ status: 'issued', certificate: p.certificate, tbs: null, lease_owner: null, lease_until: null, updated_at: p.now })
+      .set({
+        status: 'issued',
+        certificate: p.certificate,
+        tbs: null,
+        lease_owner: null,
+        lease_until: null,
+        updated_at: p.now,
+      })
       .where('tenant', '=', p.tenant)
       .where('id', '=', p.id)
       .where('status', '=', 'signing'),

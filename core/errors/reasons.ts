@@ -25,7 +25,10 @@ interface ReasonEntry {
 const table = {
   'malformed-request': { blame: 'peer', hint: 'the request does not follow its protocol; look at the named field' },
   'bad-encoding': { blame: 'peer', hint: 'the body is not the base64 or DER its content type promises' },
-  'bad-signature': { blame: 'peer', hint: 'the proof of possession does not verify with the public key in the request' },
+  'bad-signature': {
+    blame: 'peer',
+    hint: 'the proof of possession does not verify with the public key in the request',
+  },
   'bad-algorithm': { blame: 'peer', hint: 'the request uses an algorithm this endpoint does not accept' },
   'bad-time': { blame: 'peer', hint: 'the clock of the device is too far from ours; set it by NTP' },
   'bad-channel-binding': { blame: 'peer', hint: 'the request is not bound to the TLS connection it came on' },
@@ -35,14 +38,23 @@ const table = {
   'unknown-endpoint': { blame: 'peer', hint: 'no endpoint has this label; list them with `muster endpoint list`' },
   'not-found': { blame: 'peer', hint: 'no such object in this tenant' },
   'authentication-required': { blame: 'peer', hint: 'the device sent no credential this endpoint accepts' },
-  'bad-credential': { blame: 'policy', hint: 'the password, secret or certificate is wrong, spent, expired or revoked' },
+  'bad-credential': {
+    blame: 'policy',
+    hint: 'the password, secret or certificate is wrong, spent, expired or revoked',
+  },
   'locked-out': { blame: 'policy', hint: 'too many wrong credentials; wait, or clear the lock-out' },
   'protocol-not-open': { blame: 'policy', hint: 'the endpoint is not open for this protocol; open it in its settings' },
   'not-authorized': { blame: 'policy', hint: 'the credential is genuine but may not ask for this' },
   'other-tenant': { blame: 'policy', hint: 'the subject belongs to another tenant' },
   'certificate-revoked': { blame: 'policy', hint: 'the presented certificate is revoked; the device must enrol anew' },
-  'certificate-expired': { blame: 'policy', hint: 'the presented certificate has expired; enrol anew or allow expired ones' },
-  'certificate-untrusted': { blame: 'policy', hint: 'the presented certificate does not lead to an anchor of this endpoint' },
+  'certificate-expired': {
+    blame: 'policy',
+    hint: 'the presented certificate has expired; enrol anew or allow expired ones',
+  },
+  'certificate-untrusted': {
+    blame: 'policy',
+    hint: 'the presented certificate does not lead to an anchor of this endpoint',
+  },
   'subject-mismatch': { blame: 'policy', hint: 'subject or subjectAltName differ from the certificate being renewed' },
   'key-not-allowed': { blame: 'policy', hint: 'the profile does not allow this key type or size' },
   'key-weak': { blame: 'policy', hint: 'the key is known to be weak; make a new one on the device' },
@@ -58,15 +70,18 @@ const table = {
   'device-blocked': { blame: 'policy', hint: 'the device is blocked in the inventory' },
   'enrollment-expired': { blame: 'state', hint: 'the enrolment waited too long; the device must ask again' },
   'transaction-in-use': { blame: 'state', hint: 'the transaction id is bound to another request' },
-  'conflict': { blame: 'state', hint: 'the object was changed meanwhile; read it again' },
+  conflict: { blame: 'state', hint: 'the object was changed meanwhile; read it again' },
   'quota-exceeded': { blame: 'state', hint: 'the tenant or source has too many requests waiting' },
   'authority-retired': { blame: 'state', hint: 'the certification authority of this endpoint no longer issues' },
   'hsm-unavailable': { blame: 'upstream', hint: 'the token did not answer; see `muster doctor`' },
-  'hsm-pin-refused': { blame: 'upstream', hint: 'the token refused the PIN; it is not tried again until restarted with the right one' },
+  'hsm-pin-refused': {
+    blame: 'upstream',
+    hint: 'the token refused the PIN; it is not tried again until restarted with the right one',
+  },
   'store-unavailable': { blame: 'upstream', hint: 'the database did not answer or refused to commit' },
-  'overloaded': { blame: 'upstream', hint: 'more requests wait than this node can serve' },
+  overloaded: { blame: 'upstream', hint: 'more requests wait than this node can serve' },
   'shutting-down': { blame: 'upstream', hint: 'this node is stopping; another one or a restart will answer' },
-  'internal': { blame: 'internal', hint: 'a fault of Muster; look up the request id in the log' },
+  internal: { blame: 'internal', hint: 'a fault of Muster; look up the request id in the log' },
 } as const satisfies Record<string, ReasonEntry>;
 
 /** The stable code of a reason: kebab-case, never reused for another meaning. */

@@ -24,7 +24,10 @@ const environment = celEnv({ funcs: strings });
  */
 export function compileRule(expression: string): Rule {
   if (expression.length > MAX_EXPRESSION_LENGTH) {
-    throw new PeerError('malformed-request', `rule: expected at most ${MAX_EXPRESSION_LENGTH} characters, found ${expression.length}`);
+    throw new PeerError(
+      'malformed-request',
+      `rule: expected at most ${MAX_EXPRESSION_LENGTH} characters, found ${expression.length}`,
+    );
   }
   const evaluate = planned(expression);
   return {

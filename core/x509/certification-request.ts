@@ -18,6 +18,7 @@ import {
   oid,
 } from '../asn1/schema.ts';
 import { type Extension, extensionsSchema } from './extensions.ts';
+import { assembleSigned } from './certificate.ts';
 import { FOREIGN } from './foreign-limits.ts';
 import { type Name, nameSchema } from './name.ts';
 import { REQUEST_ATTRIBUTE } from './oids.ts';
@@ -130,6 +131,16 @@ export function verifyCertificationRequestAsync(
 export function encodeCertificationRequestInfo(info: CertificationRequestInfo): Uint8Array {
   const { subject, publicKey: subjectPKInfo, attributes } = info;
   return encode(certificationRequestInfo, { version: 0, subject, subjectPKInfo, attributes });
+}
+
+/**
+ * The DER of a request as it may be kept: a challengePassword is taken out, and what was signed no longer verifies then.
+ * Without one, the request itself.
+ */
+export function withoutChallengePassword(request: CertificationRequest): Uint8Array {
+  if (request.challengePassword === undefined) return request.der;
+  const attributes = request.attributes.filter(({ type }) => type !== REQUEST_ATTRIBUTE.challengePassword);
+  return assembleSigned(encodeCertificationRequestInfo({ ...request, attributes }), request.signatureAlgorithm, request.signature);
 }
 
 /** The extensionRequest attribute (RFC 2985 §5.4.2). */

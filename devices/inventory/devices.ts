@@ -14,7 +14,14 @@ export function storedInventory(store: Store): Inventory {
       return row;
     },
     async recordIssued(tx, { tenant, name }, { certificateId, notAfter, at }) {
-      const [row] = await tx.run(upsertIssued, { id: newId(at), tenant, name, certificate: certificateId, notAfter, at });
+      const [row] = await tx.run(upsertIssued, {
+        id: newId(at),
+        tenant,
+        name,
+        certificate: certificateId,
+        notAfter,
+        at,
+      });
       if (!row) throw new InternalError(`the device of the certificate ${certificateId} was not recorded`);
       return row.id;
     },
@@ -40,7 +47,12 @@ export function listDevices(store: Store, tenant: string, filter: DeviceFilter):
 
 /** One device of a tenant. */
 export function getDevice(store: Store, tenant: string, id: string): Promise<DeviceRow | undefined> {
-  return store.forTenant<InventoryTables>(tenant).selectFrom('devices').selectAll().where('id', '=', id).executeTakeFirst();
+  return store
+    .forTenant<InventoryTables>(tenant)
+    .selectFrom('devices')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst();
 }
 
 /**
@@ -49,7 +61,13 @@ export function getDevice(store: Store, tenant: string, id: string): Promise<Dev
  */
 export async function setBlocked(
   tx: Unit,
-  change: { readonly tenant: string; readonly id: string; readonly blocked: boolean; readonly actor: string; readonly now: number },
+  change: {
+    readonly tenant: string;
+    readonly id: string;
+    readonly blocked: boolean;
+    readonly actor: string;
+    readonly now: number;
+  },
 ): Promise<void> {
   const { tenant, id, blocked, actor, now } = change;
   const devices = tx.forTenant<InventoryTables>(tenant);
@@ -90,7 +108,12 @@ const upsertIssued = statement<InventoryTables>()(
       .onConflict((conflict) =>
         conflict.columns(['tenant', 'name']).doUpdateSet((eb) => ({
           // A device blocked between admission and issue stays blocked.
-          state: eb.case().when('devices.state', '=', 'blocked').then('blocked' as const).else('enrolled' as const).end(),
+          state: eb
+            .case()
+            .when('devices.state', '=', 'blocked')
+            .then('blocked' as const)
+            .else('enrolled' as const)
+            .end(),
           certificate: p.certificate,
           certificate_not_after: p.notAfter,
           updated_at: p.at,

@@ -7,7 +7,7 @@ import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { EnrollmentRequest, ProofOfPossession } from '../../core/enrollment/request.ts';
 import { InternalError, PeerError, PolicyError } from '../../core/errors/muster-error.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
-import { verifyCertificationRequestAsync } from '../../core/x509/certification-request.ts';
+import { verifyCertificationRequestAsync, withoutChallengePassword } from '../../core/x509/certification-request.ts';
 import { publicKeysEqual, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 import { authenticate, type PresentedCredentials } from './authentication.ts';
 import { checkChannelBinding } from './channel-binding.ts';
@@ -28,7 +28,7 @@ export interface EstDependencies {
   /** What csrattrs says besides the key; without it, nothing. */
   readonly templates?: { templateFor(endpoint: Endpoint): Promise<RequestTemplate> };
   /** Signs the keys made here, where a device asks for one encrypted; without it such a request is refused. */
-  readonly keyPackageSigner?: KeyPackageSigner;
+  readonly keyPackageSigner?: (endpoint: Endpoint) => Promise<KeyPackageSigner>;
 }
 
 /** An endpoint that is open for EST, with EST's settings. */
@@ -117,7 +117,9 @@ export class EstService {
   ): Promise<EnrollmentAnswer> {
     const { keyPackageSigner, hall } = this.#dependencies;
     // Before a key is made and a certificate issued: a device must not be left with one it cannot open.
-    const recipient = recipientOf(readKeyProtection(message.request.attributes), facts, keyPackageSigner);
+    const protection = readKeyProtection(message.request.attributes);
+    const signer = protection.kind === 'asymmetric' ? await keyPackageSigner?.(open.endpoint) : undefined;
+    const recipient = recipientOf(protection, facts, signer);
     using key = await this.#keys.generate(open.endpoint.keyRules, message.request.publicKey.algorithm);
     const proof = { publicKey: key.publicKey, proofOfPossession: 'server-generated' } as const;
     const outcome = await hall.enroll(enrollmentRequest(open, call, message, facts, proof));
@@ -149,7 +151,8 @@ function enrollmentRequest(
     subjectAltName,
     requestedExtensions: otherExtensions,
     ...proof,
-    der: request.der,
+    // The hall keeps it for the operator: no password goes with it.
+    der: withoutChallengePassword(request),
     facts,
     sourceAddress,
   };

@@ -45,7 +45,9 @@ export function startBackground({ kernel, telemetry, auditSigning, renewTls }: B
   );
   jobs.start();
   const renewal = setInterval(() => {
-    renewTls().catch((error: unknown) => telemetry.log.warn({ error }, 'our TLS certificates could not be renewed; it is tried again'));
+    renewTls().catch((error: unknown) =>
+      telemetry.log.warn({ error }, 'our TLS certificates could not be renewed; it is tried again'),
+    );
   }, 3600 * SECOND).unref();
   return {
     async stop() {

@@ -1,4 +1,9 @@
+import type { CmsSigner } from '../../core/cms/signed-data.ts';
+import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
+import { EXTENSIONS } from '../../core/x509/extensions.ts';
+import { ATTRIBUTE_TYPE } from '../../core/x509/oids.ts';
+import type { RequestTemplate } from '../../protocols/est/csr-attributes.ts';
 import { estPlugin } from '../../protocols/est/http.ts';
 import { registerApi } from '../api/api.ts';
 import { installationDoctor } from '../api/doctor-checks.ts';
@@ -40,6 +45,8 @@ export interface DoorParts {
   readonly tls: OwnTls;
   readonly auditPublicKey: Uint8Array;
   readonly ownToken: string | undefined;
+  /** Signs the keys EST makes for devices. */
+  readonly keyPackageSigner: (endpoint: Endpoint) => Promise<CmsSigner>;
 }
 
 /** Registers every route on its listener and listens. */
@@ -60,7 +67,13 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   const health: HealthSources = { store: () => kernel.store.databaseTime(), tokens: () => keys.health() };
   registerHealth(listeners.plain.app, health);
   registerAuthorityCertificates(listeners.plain.app, kernel.authorities);
-  await listeners.mtls.app.register(estPlugin(kernel));
+  await listeners.mtls.app.register(
+    estPlugin({
+      ...kernel,
+      templates: { templateFor: (endpoint) => templateFor(kernel, endpoint) },
+      keyPackageSigner: parts.keyPackageSigner,
+    }),
+  );
   registerHealth(listeners.admin.app, health);
   await registerAdministration(listeners.admin, parts);
 
@@ -94,7 +107,10 @@ function registerAdministration(listener: Listener, parts: DoorParts): Promise<v
   });
 }
 
-async function listenOnAll(listeners: Readonly<Record<ListenerName, Listener>>, { listeners: addresses }: Configuration): Promise<ListenerUrls> {
+async function listenOnAll(
+  listeners: Readonly<Record<ListenerName, Listener>>,
+  { listeners: addresses }: Configuration,
+): Promise<ListenerUrls> {
   const port = async (name: ListenerName): Promise<number> => listen(listeners[name], addresses[name]);
   const url = async (name: ListenerName): Promise<string> =>
     `${name === 'plain' ? 'http' : 'https'}://${hostOf(addresses[name].host)}:${await port(name)}`;
@@ -105,4 +121,13 @@ async function listenOnAll(listeners: Readonly<Record<ListenerName, Listener>>, 
 function hostOf(host: string): string {
   if (host === '0.0.0.0' || host === '::' || host === '127.0.0.1' || host === '::1') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** What a device's request should look like, from the profile: the purposes every certificate gets anyway. */
+async function templateFor({ profiles }: Kernel, endpoint: Endpoint): Promise<RequestTemplate> {
+  const { extendedKeyUsage } = await profiles.get(endpoint.tenant, endpoint.profile);
+  return {
+    subjectAttributes: [ATTRIBUTE_TYPE.commonName],
+    extensions: extendedKeyUsage.length > 0 ? [EXTENSIONS.extendedKeyUsage.encode(extendedKeyUsage)] : [],
+  };
 }

@@ -9,7 +9,13 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 export function enrollmentObserver(telemetry: Telemetry): EnrollmentObserver {
   return {
     decided(outcome, { requestId, endpoint, protocol, sourceAddress }) {
-      const fields = { requestId, endpoint: endpoint.label, protocol, source: sourceAddress, enrollment: outcome.enrollmentId };
+      const fields = {
+        requestId,
+        endpoint: endpoint.label,
+        protocol,
+        source: sourceAddress,
+        enrollment: outcome.enrollmentId,
+      };
       switch (outcome.kind) {
         case 'issued':
           telemetry.metrics.countEnrollment(protocol, outcome.replayed ? 'replayed' : 'issued');
@@ -38,7 +44,8 @@ export function logTokenChange(log: Log, { label, state, lastError }: TokenHealt
 export function auditObserver(telemetry: Telemetry): (alarm: AuditAlarm) => void {
   return ({ kind, tree, error }) => {
     const tenant = tree ?? 'installation';
-    if (kind === 'fork') telemetry.event('audit.fork', { tenant, detail: error instanceof Error ? error.message : String(error) });
+    if (kind === 'fork')
+      telemetry.event('audit.fork', { tenant, detail: error instanceof Error ? error.message : String(error) });
     else telemetry.log.error({ tenant, error }, 'the audit log could not be sequenced; it is tried again');
   };
 }

@@ -25,7 +25,9 @@ export class OwnTls {
 
   /** Epoch milliseconds at which the first of the certificates ends. */
   get notAfter(): number {
-    const ends = this.#identity.certificates.map(({ chain }) => parseCertificate(decodePem(chain)[0]!.der).notAfter.getTime());
+    const ends = this.#identity.certificates.map(({ chain }) =>
+      parseCertificate(decodePem(chain)[0]!.der).notAfter.getTime(),
+    );
     return Math.min(...ends);
   }
 

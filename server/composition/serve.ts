@@ -13,6 +13,7 @@ import { Pressure } from '../http/pressure.ts';
 import { announce, type Announcement, type ListenerUrls } from '../installation/announcement.ts';
 import { auditSigning } from '../installation/audit-signing.ts';
 import { openDataFolder, readIfPresent, writeWhole, type DataFolder } from '../installation/data-folder.ts';
+import { keyPackageSigners } from '../installation/key-package-signing.ts';
 import { createFirstToken, DEFAULT_ALGORITHMS, ensureDefaultTenant } from '../installation/first-start.ts';
 import { createLog, flushLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -56,7 +57,9 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
   const report = (error: unknown): void => log.warn({ error }, 'something failed in the background');
   const folder = openDataFolder(configuration.dataFolder);
   const store = opened.use(await openStore(configuration.store, report, overrides.sqlite));
-  const { keys, defaultToken, ownToken } = await openTokens(configuration.tokens, folder, (health) => logTokenChange(log, health));
+  const { keys, defaultToken, ownToken } = await openTokens(configuration.tokens, folder, (health) =>
+    logTokenChange(log, health),
+  );
   opened.use(keys);
   const shortLived = opened.use(await openShortLived(configuration.redis, store, report));
   const pressure = opened.use(new Pressure(configuration.limits.eventLoopDelayMs));
@@ -68,7 +71,10 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
   });
   const telemetry = new Telemetry(log, metrics);
 
-  const { issuing, root } = await ensureDefaultTenant(store, keys, { token: defaultToken, ...(overrides.algorithms ?? DEFAULT_ALGORITHMS) });
+  const { issuing, root } = await ensureDefaultTenant(store, keys, {
+    token: defaultToken,
+    ...(overrides.algorithms ?? DEFAULT_ALGORITHMS),
+  });
   writeWhole(folder.rootCertificate, encodePem('CERTIFICATE', root.certificate), 0o644);
   await ensureAdminToken(store, folder);
   const kernel = await composeKernel({
@@ -84,11 +90,31 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
   const signing = await auditSigning(store, keys, defaultToken, folder.checkpoints);
   const issuer = await kernel.authorities.issuer(issuing.tenant, issuing.id);
   const tls = await OwnTls.open({ store, issuer, folder, names: configuration.publicNames });
-  const doors = await openDoors({ configuration, kernel, keys, telemetry, pressure, tls, auditPublicKey: signing.signer.publicKey, ownToken });
+  const keyPackageSigner = keyPackageSigners({ store, keys, token: defaultToken, authorities: kernel.authorities });
+  const doors = await openDoors({
+    configuration,
+    kernel,
+    keys,
+    telemetry,
+    pressure,
+    tls,
+    auditPublicKey: signing.signer.publicKey,
+    ownToken,
+    keyPackageSigner,
+  });
   opened.defer(() => doors.close());
-  const background = startBackground({ kernel, telemetry, auditSigning: signing, renewTls: () => tls.renewIfDue((identity) => doors.renew(identity)) });
+  const background = startBackground({
+    kernel,
+    telemetry,
+    auditSigning: signing,
+    renewTls: () => tls.renewIfDue((identity) => doors.renew(identity)),
+  });
   opened.defer(() => background.stop());
-  writeWhole(folder.serverInfo, `${JSON.stringify({ admin: doors.urls.admin, rootCertificate: folder.rootCertificate })}\n`, 0o644);
+  writeWhole(
+    folder.serverInfo,
+    `${JSON.stringify({ admin: doors.urls.admin, rootCertificate: folder.rootCertificate })}\n`,
+    0o644,
+  );
   telemetry.event('server.started', { ...doors.urls });
 
   const owned = opened.move();
@@ -105,7 +131,14 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     async announce() {
       const endpoint = await kernel.endpoints.resolve(undefined);
       if (!endpoint) throw new InternalError('there is no default endpoint');
-      return announce({ store, secretHash: kernel.secretHash, folder, endpoint, urls: doors.urls, root: root.certificate });
+      return announce({
+        store,
+        secretHash: kernel.secretHash,
+        folder,
+        endpoint,
+        urls: doors.urls,
+        root: root.certificate,
+      });
     },
     close,
     [Symbol.asyncDispose]: close,

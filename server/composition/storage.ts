@@ -30,7 +30,11 @@ const MIGRATIONS: readonly Migration[] = [
 export type Report = (error: unknown) => void;
 
 /** Opens the configured database and brings its schema forward. */
-export async function openStore(settings: Configuration['store'], report: Report, forTests: Partial<SqliteOptions> = {}): Promise<Store> {
+export async function openStore(
+  settings: Configuration['store'],
+  report: Report,
+  forTests: Partial<SqliteOptions> = {},
+): Promise<Store> {
   const store =
     settings.engine === 'sqlite'
       ? await openSqlite({ file: settings.file, report, ...forTests })
@@ -45,7 +49,11 @@ export async function openStore(settings: Configuration['store'], report: Report
 }
 
 /** Redis where it is configured, this process's memory otherwise. */
-export async function openShortLived(settings: Configuration['redis'], store: Store, report: Report): Promise<ShortLived> {
+export async function openShortLived(
+  settings: Configuration['redis'],
+  store: Store,
+  report: Report,
+): Promise<ShortLived> {
   const options = { clock: store.clock, takenKeys: takenKeysOf(store), report };
   return settings ? openRedisShortLived({ ...options, url: settings.url.reveal() }) : new MemoryShortLived(options);
 }

@@ -16,8 +16,15 @@ export interface OpenTokens {
 }
 
 /** Opens the configured tokens, or makes a SoftHSM token in the data folder when there are none. */
-export async function openTokens(settings: Configuration['tokens'], folder: DataFolder, onChange: NonNullable<KeyStoreOptions['onChange']>): Promise<OpenTokens> {
-  const configured: TokenConfig[] = settings.map(({ queueLimit, ...token }) => ({ ...token, queueLimitPerTenant: queueLimit }));
+export async function openTokens(
+  settings: Configuration['tokens'],
+  folder: DataFolder,
+  onChange: NonNullable<KeyStoreOptions['onChange']>,
+): Promise<OpenTokens> {
+  const configured: TokenConfig[] = settings.map(({ queueLimit, ...token }) => ({
+    ...token,
+    queueLimitPerTenant: queueLimit,
+  }));
   const tokens = configured.length > 0 ? configured : [await provisionSoftHsm(folder.tokens, { label: OWN_TOKEN })];
   const ownToken = configured.length > 0 ? undefined : OWN_TOKEN;
   return { keys: await openKeyStore(tokens, { onChange }), defaultToken: tokens[0]!.label, ownToken };

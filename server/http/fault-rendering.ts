@@ -17,8 +17,8 @@ export function sendFault(
   rendering: FaultRendering,
 ): FastifyReply {
   const fault = faultOf(error);
-  if (fault.status >= 500) request.log.error({ err: error, reason: fault.reason }, 'request failed');
-  else request.log.debug({ err: error, reason: fault.reason }, 'request refused');
+  if (fault.status >= 500) request.log.error({ error, reason: fault.reason }, 'request failed');
+  else request.log.debug({ error, reason: fault.reason }, 'request refused');
   reply.code(fault.status);
   if (fault.status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer');
   if (fault.retryAfterSeconds !== undefined) reply.header('retry-after', String(fault.retryAfterSeconds));

@@ -66,7 +66,18 @@ export function writeReadyFile(file: string, announcement: Announcement): void {
 
 /** The announcement for a person at a terminal. */
 export function announcementText(announcement: Announcement): string {
-  const { plain, mtls, tls, admin, rootSha256, rootCertificate, adminTokenFile, endpoint, enrollmentPassword, commands } = announcement;
+  const {
+    plain,
+    mtls,
+    tls,
+    admin,
+    rootSha256,
+    rootCertificate,
+    adminTokenFile,
+    endpoint,
+    enrollmentPassword,
+    commands,
+  } = announcement;
   return `
 Muster is ready.
 

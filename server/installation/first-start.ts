@@ -63,14 +63,24 @@ export interface ProvisionedTenant {
  * leaves nothing but unused keys in the token.
  * @throws StateError `conflict` when the name is taken; UpstreamError when the token is away.
  */
-export async function provisionTenant(store: Store, keys: KeyStore, specification: TenantSpecification): Promise<ProvisionedTenant> {
+export async function provisionTenant(
+  store: Store,
+  keys: KeyStore,
+  specification: TenantSpecification,
+): Promise<ProvisionedTenant> {
   const now = store.clock.now();
   const tenant: TenantRow = { id: newId(now), name: specification.name, created_at: now };
   const { token, rootAlgorithm, issuingAlgorithm, name } = specification;
   const common = { tenant: tenant.id, token, crlShards: 1 };
   const root = await createRoot(
     keys,
-    { ...common, name: 'root', subject: nameFromText(`CN=${name} root CA,O=Muster`), keyAlgorithm: rootAlgorithm, validitySeconds: 20 * YEAR },
+    {
+      ...common,
+      name: 'root',
+      subject: nameFromText(`CN=${name} root CA,O=Muster`),
+      keyAlgorithm: rootAlgorithm,
+      validitySeconds: 20 * YEAR,
+    },
     now,
   );
   const issuing = await createIssuing(
@@ -91,7 +101,11 @@ export async function provisionTenant(store: Store, keys: KeyStore, specificatio
 }
 
 /** The tenants of the installation; on the first start, or when another node makes it at this moment, `default`. */
-export async function ensureDefaultTenant(store: Store, keys: KeyStore, specification: Omit<TenantSpecification, 'name' | 'isDefault'>): Promise<ProvisionedTenant> {
+export async function ensureDefaultTenant(
+  store: Store,
+  keys: KeyStore,
+  specification: Omit<TenantSpecification, 'name' | 'isDefault'>,
+): Promise<ProvisionedTenant> {
   const [first] = await listTenants(store);
   if (first) return loadTenant(store, first);
   try {
@@ -127,7 +141,12 @@ async function loadTenant(store: Store, tenant: TenantRow): Promise<ProvisionedT
   return { tenant, root, issuing };
 }
 
-async function insertAll(tx: Unit, { tenant, root, issuing }: ProvisionedTenant, specification: TenantSpecification, now: number): Promise<void> {
+async function insertAll(
+  tx: Unit,
+  { tenant, root, issuing }: ProvisionedTenant,
+  specification: TenantSpecification,
+  now: number,
+): Promise<void> {
   await insertTenant(tx, tenant);
   await insertAuthority(tx, root);
   await insertAuthority(tx, issuing);
@@ -135,10 +154,22 @@ async function insertAll(tx: Unit, { tenant, root, issuing }: ProvisionedTenant,
   const registrationAuthority = newId(now);
   await insertProfile(tx, { id: device, tenant: tenant.id, name: 'device', settings: DEVICE_PROFILE }, now);
   const settings = REGISTRATION_AUTHORITY_PROFILE;
-  await insertProfile(tx, { id: registrationAuthority, tenant: tenant.id, name: 'registration-authority', settings }, now);
+  await insertProfile(
+    tx,
+    { id: registrationAuthority, tenant: tenant.id, name: 'registration-authority', settings },
+    now,
+  );
   const common = { tenant: tenant.id, authority: issuing.id, settings: DEFAULT_ENDPOINT };
-  await createEndpoint(tx, { ...common, label: specification.name, profile: device, isDefault: specification.isDefault }, now);
-  await createEndpoint(tx, { ...common, label: `${specification.name}-ra`, profile: registrationAuthority, isDefault: false }, now);
+  await createEndpoint(
+    tx,
+    { ...common, label: specification.name, profile: device, isDefault: specification.isDefault },
+    now,
+  );
+  await createEndpoint(
+    tx,
+    { ...common, label: `${specification.name}-ra`, profile: registrationAuthority, isDefault: false },
+    now,
+  );
   await appendAudit(tx, {
     tenant: tenant.id,
     at: now,

@@ -28,6 +28,11 @@ export function hashKey(store: Store): Promise<Uint8Array> {
 }
 
 async function readValue(store: Store, name: string): Promise<Uint8Array | undefined> {
-  const row = await store.read<InstallationTables>().selectFrom('installation').select('value').where('name', '=', name).executeTakeFirst();
+  const row = await store
+    .read<InstallationTables>()
+    .selectFrom('installation')
+    .select('value')
+    .where('name', '=', name)
+    .executeTakeFirst();
   return row?.value;
 }

@@ -65,7 +65,9 @@ function stored(source: TlsIdentitySource, kind: Kind): ServerCertificate | unde
   const fits =
     Buffer.from(createPublicKey(key).export({ type: 'spki', format: 'der' })).equals(certificate.publicKey.der) &&
     Buffer.from(issuing.der).equals(source.issuer.certificate.der);
-  return fits && isFresh(certificate, source.store.clock.now()) && namesAll(certificate, wantedNames(source)) ? { key, chain } : undefined;
+  return fits && isFresh(certificate, source.store.clock.now()) && namesAll(certificate, wantedNames(source))
+    ? { key, chain }
+    : undefined;
 }
 
 function isFresh({ notBefore, notAfter }: Certificate, now: number): boolean {
@@ -90,7 +92,9 @@ async function renewed(source: TlsIdentitySource, kind: Kind): Promise<ServerCer
   });
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   // The root is not sent: who does not have it does not trust it.
-  const chain = [certificate, ...source.issuer.chain.slice(0, -1)].map(({ der }) => encodePem('CERTIFICATE', der)).join('');
+  const chain = [certificate, ...source.issuer.chain.slice(0, -1)]
+    .map(({ der }) => encodePem('CERTIFICATE', der))
+    .join('');
   writeWhole(join(source.folder.tls, `${kind}.key`), key, 0o600);
   writeWhole(join(source.folder.tls, `${kind}.pem`), chain, 0o644);
   return { key, chain };
@@ -104,7 +108,9 @@ function generate(kind: Kind): Promise<{ publicKey: KeyObject; privateKey: KeyOb
 
 /** This host by every name and address it answers to, and whatever the configuration adds. */
 function wantedNames({ names }: TlsIdentitySource): GeneralName[] {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address.split('%')[0]!));
+  const addresses = Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).map(({ address }) => address.split('%')[0]!),
+  );
   const all = ['localhost', hostname(), '127.0.0.1', '::1', ...addresses, ...names].map((name) => name.toLowerCase());
   return [...new Set(all)].map((name) => generalNameFromText(isIP(name) === 0 ? `dns:${name}` : `ip:${name}`));
 }

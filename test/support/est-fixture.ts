@@ -11,6 +11,7 @@ import { DEFAULT_KEY_RULES } from '../../core/authority/profile.ts';
 import type { Endpoint, EndpointDirectory, EstSettings } from '../../core/enrollment/endpoint.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { estPlugin } from '../../protocols/est/http.ts';
+import type { KeyPackageSigner } from '../../protocols/est/key-package.ts';
 import type { EstDependencies } from '../../protocols/est/service.ts';
 import { createMutualTlsListener } from '../../server/http/listener.ts';
 import { Pressure } from '../../server/http/pressure.ts';
@@ -92,7 +93,7 @@ export async function startEst(options: EstFixtureOptions = {}): Promise<EstFixt
       hall,
       authorities,
       ...(options.templates && { templates: options.templates }),
-      ...(!options.withoutSigner && { keyPackageSigner: signerOf(keyAuthority) }),
+      ...(!options.withoutSigner && { keyPackageSigner: async () => signerOf(keyAuthority) }),
     }),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
@@ -192,7 +193,7 @@ function serverCertificate(issuing: TestAuthority, kind: 'rsa-2048' | 'ec-p256')
   return { key: pemOfKey(leaf.privateKey), chain };
 }
 
-function signerOf({ der, privateKey }: IssuedCertificate): NonNullable<EstDependencies['keyPackageSigner']> {
+function signerOf({ der, privateKey }: IssuedCertificate): KeyPackageSigner {
   const signatureAlgorithm = 'ecdsa-with-SHA256';
   return { certificate: der, signatureAlgorithm, sign: async (data) => signWith(privateKey, signatureAlgorithm, data) };
 }

@@ -12,6 +12,8 @@ export const basicConstraints: LintRule = {
     if (profile && isCa) return 'a profile must not make a CA certificate';
     if (!profile && !isCa) return 'a CA certificate lacks basicConstraints with cA';
     if (!isCa && constraints?.pathLenConstraint !== undefined) return 'pathLenConstraint stands without cA';
-    return isCa && !findExtension(tbs.extensions, EXTENSION.basicConstraints)?.critical ? 'basicConstraints of a CA is not critical' : undefined;
+    return isCa && !findExtension(tbs.extensions, EXTENSION.basicConstraints)?.critical
+      ? 'basicConstraints of a CA is not critical'
+      : undefined;
   },
 };

@@ -10,6 +10,8 @@ export const extendedKeyUsage: LintRule = {
     const found = EXTENSIONS.extendedKeyUsage.find(tbs.extensions) ?? [];
     const foreign = found.find((purpose) => !profile.extendedKeyUsage.includes(purpose));
     if (foreign !== undefined) return `extendedKeyUsage ${foreign} is not in the profile`;
-    return found.length === profile.extendedKeyUsage.length ? undefined : 'extendedKeyUsage lacks a purpose of the profile';
+    return found.length === profile.extendedKeyUsage.length
+      ? undefined
+      : 'extendedKeyUsage lacks a purpose of the profile';
   },
 };

@@ -7,6 +7,8 @@ export const issuerName: LintRule = {
   source: 'RFC 5280 §4.1.2.4',
   check({ tbs, issuer }) {
     if (tbs.issuer.rdns.length === 0) return 'issuer is empty';
-    return octetsEqual(tbs.issuer.der, issuer.subjectDer) ? undefined : 'issuer differs from the subject of the issuing certificate';
+    return octetsEqual(tbs.issuer.der, issuer.subjectDer)
+      ? undefined
+      : 'issuer differs from the subject of the issuing certificate';
   },
 };

@@ -9,8 +9,11 @@ export const keyIdentifiers: LintRule = {
   source: 'RFC 5280 §4.2.1.1, §4.2.1.2',
   check({ tbs, issuer }) {
     const authority = EXTENSIONS.authorityKeyIdentifier.find(tbs.extensions)?.keyIdentifier;
-    if (!authority || !octetsEqual(authority, issuer.keyIdentifier)) return 'authorityKeyIdentifier is not that of the issuer';
+    if (!authority || !octetsEqual(authority, issuer.keyIdentifier))
+      return 'authorityKeyIdentifier is not that of the issuer';
     const own = EXTENSIONS.subjectKeyIdentifier.find(tbs.extensions);
-    return own && octetsEqual(own, keyIdentifier(tbs.publicKey)) ? undefined : 'subjectKeyIdentifier is not that of the public key';
+    return own && octetsEqual(own, keyIdentifier(tbs.publicKey))
+      ? undefined
+      : 'subjectKeyIdentifier is not that of the public key';
   },
 };

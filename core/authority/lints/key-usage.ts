@@ -12,7 +12,8 @@ export const keyUsage: LintRule = {
     if (profile && signsCertificates) return 'keyUsage of an end entity holds keyCertSign or cRLSign';
     if (!profile && !usage.has('keyCertSign')) return 'keyUsage of a CA lacks keyCertSign';
     const enciphers = usage.has('keyEncipherment') || usage.has('dataEncipherment');
-    if (enciphers && tbs.publicKey.algorithm.kind !== 'rsa') return 'keyEncipherment and dataEncipherment need an RSA key';
+    if (enciphers && tbs.publicKey.algorithm.kind !== 'rsa')
+      return 'keyEncipherment and dataEncipherment need an RSA key';
     if (usage.has('keyAgreement') && tbs.publicKey.algorithm.kind !== 'ec') return 'keyAgreement needs an EC key';
     return undefined;
   },

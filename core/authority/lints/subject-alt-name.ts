@@ -18,7 +18,8 @@ export const subjectAltName: LintRule = {
 };
 
 /** LDH labels of 1 to 63 characters, 253 in all; a wildcard only as the whole first label. */
-const HOST_NAME = /^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
+const HOST_NAME =
+  /^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
 const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:[^\s]+$/i;
 const MAILBOX = /^[^\s@]+@[^\s@]+$/;
 
@@ -31,7 +32,9 @@ function faultOf(name: GeneralName): string | undefined {
     case 'rfc822Name':
       return MAILBOX.test(name.value) ? undefined : 'an rfc822Name is no mailbox';
     case 'ipAddress':
-      return name.value.length === 4 || name.value.length === 16 ? undefined : 'an iPAddress has neither 4 nor 16 octets';
+      return name.value.length === 4 || name.value.length === 16
+        ? undefined
+        : 'an iPAddress has neither 4 nor 16 octets';
     case 'x400Address':
     case 'ediPartyName':
       return `${name.kind} is not issued`;

@@ -25,7 +25,8 @@ export const subjectAttributes: LintRule = {
       if (value.kind === 'other') continue;
       const bound = UPPER_BOUNDS.get(type) ?? DEFAULT_BOUND;
       if (value.value.length === 0) return `the value of subject attribute ${type} is empty`;
-      if (value.value.length > bound) return `the value of subject attribute ${type} has ${value.value.length} characters, ${bound} are allowed`;
+      if (value.value.length > bound)
+        return `the value of subject attribute ${type} has ${value.value.length} characters, ${bound} are allowed`;
       if (CONTROL.test(value.value)) return `the value of subject attribute ${type} holds a control character`;
     }
     return undefined;

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ApiServer } from '../support/api-server.ts';
+
+interface Operation {
+  readonly summary?: string;
+  readonly tags?: string[];
+  readonly responses: Record<string, object>;
+}
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly security: object[];
+}
+
+describe('the OpenAPI document', () => {
+  let server: ApiServer;
+  let document: Document;
+  beforeAll(async () => {
+    server = await ApiServer.start();
+    document = (await server.request(undefined, 'GET', '/api/docs/json')).json();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  it('is OpenAPI 3.1 with bearer security', () => {
+    expect(document.openapi).toMatch(/^3\.1\./);
+    expect(document.security).toEqual([{ bearer: [] }]);
+  });
+
+  it('holds every route, each with a summary, a tag and its answer', () => {
+    const routes = server.routes.filter(({ url }) => url.startsWith('/api/v1/'));
+    for (const { method, url } of routes) {
+      const operation = document.paths[url.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
+      expect(operation, `${method} ${url}`).toBeDefined();
+      expect(operation!.summary, `${method} ${url}`).toBeTruthy();
+      expect(operation!.tags, `${method} ${url}`).toHaveLength(1);
+    }
+    expect(Object.keys(document.paths).every((path) => path.startsWith('/api/v1/'))).toBe(true);
+  });
+
+  it('is shown as a page whose policy lets no foreign script run', async () => {
+    const page = await server.app.inject('/api/docs');
+    expect(page.statusCode).toBe(200);
+    expect(page.headers['content-security-policy']).toContain('script-src');
+    expect(page.headers['content-security-policy']).not.toContain('unsafe-eval');
+    const api = await server.app.inject('/api/v1/status');
+    expect(api.headers['content-security-policy']).toContain("default-src 'none'");
+    expect(api.headers['x-content-type-options']).toBe('nosniff');
+  });
+});
