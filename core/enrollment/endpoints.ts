@@ -154,6 +154,6 @@ const endpointByLabel = statement<EnrollmentTables>()('endpoint-by-label', (db, 
   db.selectFrom('endpoints').selectAll().where('label', '=', p.label),
 );
 
-const defaultEndpoint = statement<EnrollmentTables>()('endpoint-default', (db, _: Record<string, never>) =>
+const defaultEndpoint = statement<EnrollmentTables>()('endpoint-default', (db) =>
   db.selectFrom('endpoints').selectAll().where('is_default', '=', 1).orderBy('id').limit(1),
 );

@@ -25,12 +25,11 @@ export const KEY_ALGORITHMS = {
 /** The name of a kind of key: a key of {@link KEY_ALGORITHMS}. */
 export type KeyAlgorithm = keyof typeof KEY_ALGORITHMS;
 
-/** The names of all kinds of key. */
-export const KEY_ALGORITHM_NAMES = Object.freeze(Object.keys(KEY_ALGORITHMS)) as readonly KeyAlgorithm[];
+const NAMES = Object.keys(KEY_ALGORITHMS) as KeyAlgorithm[];
 
 /** The kind of key a public key belongs to; `undefined` for one that Muster does not keep in tokens (RSA of other sizes). */
 export function keyAlgorithmOf(publicKey: PublicKeyAlgorithm): KeyAlgorithm | undefined {
-  return KEY_ALGORITHM_NAMES.find((name) => fits(KEY_ALGORITHMS[name], publicKey));
+  return NAMES.find((name) => fits(KEY_ALGORITHMS[name], publicKey));
 }
 
 function fits(parameters: KeyParameters, publicKey: PublicKeyAlgorithm): boolean {

@@ -129,7 +129,10 @@ class TokenKeyStore implements KeyStore {
 
   async list(token: string): Promise<TokenKeyDescription[]> {
     const { connection } = this.#token(token);
-    const keys = await connection.submit((backend) => backend.find({ id: undefined, label: undefined }), ADMINISTRATION);
+    const keys = await connection.submit(
+      (backend) => backend.find({ id: undefined, label: undefined }),
+      ADMINISTRATION,
+    );
     return keys.map(({ spki, ...key }) => ({
       ...key,
       uri: uriOf(token, key),

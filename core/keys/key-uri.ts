@@ -83,8 +83,9 @@ function escape(octets: Buffer): string {
 }
 
 function unescape(value: string): Buffer {
-  const hex = value.replace(/%([0-9A-Fa-f]{2})|(.)/g, (_all, escaped: string | undefined, plain: string) =>
-    escaped ?? plain.charCodeAt(0).toString(16).padStart(2, '0'),
+  const hex = value.replace(
+    /%([0-9A-Fa-f]{2})|(.)/g,
+    (_all, escaped: string | undefined, plain: string) => escaped ?? plain.charCodeAt(0).toString(16).padStart(2, '0'),
   );
   return Buffer.from(hex, 'hex');
 }

@@ -30,7 +30,12 @@ export class RsaDecryption {
   }
 
   /** The `length` octets that were encrypted, or as many that look random. Rejects only when the token does not work. */
-  async decrypt(operations: RsaPrivateOperations, padding: RsaPadding, ciphertext: Uint8Array, length: number): Promise<Uint8Array> {
+  async decrypt(
+    operations: RsaPrivateOperations,
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    length: number,
+  ): Promise<Uint8Array> {
     const fallback = expand(await this.#secretOf(operations), padding, ciphertext, length);
     const wellFormed = this.#isBelowModulus(ciphertext);
     // What cannot be a ciphertext of this key is visible to its sender; the token works as long on the fixed block.

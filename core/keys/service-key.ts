@@ -20,7 +20,11 @@ export interface ServiceKey {
   /** Signs data; rejects as {@link TokenKey.sign} does. */
   sign(data: Uint8Array, options: OperationOptions & { readonly algorithm?: SignatureAlgorithm }): Promise<Uint8Array>;
   /** Decrypts `length` octets without telling whether the ciphertext was right, as {@link TokenKey.decryptRsa} does. */
-  decryptRsa(padding: RsaPadding, ciphertext: Uint8Array, options: OperationOptions & { readonly length: number }): Promise<Uint8Array>;
+  decryptRsa(
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    options: OperationOptions & { readonly length: number },
+  ): Promise<Uint8Array>;
 }
 
 /** What tells whether a key belongs to an authority. */
@@ -53,7 +57,11 @@ export async function openServiceKey(
 
 function refuseAuthority(certificate: Certificate, uri: KeyUri): void {
   const usage = keyUsage(certificate);
-  if (basicConstraints(certificate)?.cA === true || usage?.has('keyCertSign') === true || usage?.has('cRLSign') === true) {
+  if (
+    basicConstraints(certificate)?.cA === true ||
+    usage?.has('keyCertSign') === true ||
+    usage?.has('cRLSign') === true
+  ) {
     throw new InternalError(`the certificate of the key ${uri} is one of an authority`);
   }
 }

@@ -1,5 +1,10 @@
 import { hash } from 'node:crypto';
-import { type HashName, SIGNATURE_ALGORITHMS, type SignatureAlgorithm, type SignatureParameters } from '../x509/signature-algorithm.ts';
+import {
+  type HashName,
+  SIGNATURE_ALGORITHMS,
+  type SignatureAlgorithm,
+  type SignatureParameters,
+} from '../x509/signature-algorithm.ts';
 import { encodeEcdsaSignature } from './ecdsa-signature.ts';
 import type { SignMechanism } from './token-backend.ts';
 

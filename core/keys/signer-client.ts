@@ -1,7 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TokenFault } from './pkcs11/token-fault.ts';
-import type { SignerArguments, SignerMessage, SignerMethod, SignerRequest, SignerResult, SignerToken } from './signer-messages.ts';
+import type {
+  SignerArguments,
+  SignerMessage,
+  SignerMethod,
+  SignerRequest,
+  SignerResult,
+  SignerToken,
+} from './signer-messages.ts';
 import type {
   GenerateRequest,
   KeyObject,
@@ -52,7 +59,12 @@ export class SignerClient implements TokenBackend {
     return this.#operation('decryptRaw', [key, ciphertext]);
   }
 
-  unwrap(key: KeyReference, padding: RsaPadding, ciphertext: Uint8Array, length: number): Promise<Uint8Array | undefined> {
+  unwrap(
+    key: KeyReference,
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    length: number,
+  ): Promise<Uint8Array | undefined> {
     return this.#operation('unwrap', [key, padding, ciphertext, length]);
   }
 
@@ -77,7 +89,8 @@ export class SignerClient implements TokenBackend {
   async close(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
-    const exited = child.exitCode !== null ? undefined : new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const exited =
+      child.exitCode !== null ? undefined : new Promise<void>((resolve) => child.once('exit', () => resolve()));
     this.abandon();
     await exited;
   }

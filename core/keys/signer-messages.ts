@@ -20,10 +20,15 @@ export interface SignerToken {
 /** To the signer process: first, and once, `connect`; then operations, answered in any order. */
 export type SignerRequest =
   | { readonly id: number; readonly kind: 'connect'; readonly token: SignerToken }
-  | { readonly id: number; readonly kind: 'operation'; readonly method: SignerMethod; readonly args: readonly unknown[] };
+  | {
+      readonly id: number;
+      readonly kind: 'operation';
+      readonly method: SignerMethod;
+      readonly args: readonly unknown[];
+    };
 
 /** A TokenFault as plain data. */
-export interface SignerFault {
+interface SignerFault {
   readonly kind: FaultKind;
   readonly message: string;
   readonly code: number;
@@ -34,4 +39,3 @@ export type SignerMessage =
   | { readonly kind: 'login' }
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'fault'; readonly id: number; readonly fault: SignerFault };
-

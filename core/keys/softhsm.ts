@@ -34,11 +34,6 @@ const LABEL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 /** 192 bits. */
 const PIN_OCTETS = 24;
 
-/** The SoftHSM module of this machine; `undefined` when it is not installed. */
-export function findSoftHsmModule(): string | undefined {
-  return MODULES.find((path) => existsSync(path));
-}
-
 /**
  * Makes sure that a directory holds a SoftHSM configuration and a token with this label, both PINs random, and points this
  * process at it. Calling it again changes nothing; a call that was interrupted is completed by the next.
@@ -48,10 +43,14 @@ export function findSoftHsmModule(): string | undefined {
  */
 export async function provisionSoftHsm(
   directory: string,
-  { label, module = findSoftHsmModule() }: { readonly label: string; readonly module?: string | undefined },
+  {
+    label,
+    module = MODULES.find((path) => existsSync(path)),
+  }: { readonly label: string; readonly module?: string | undefined },
 ): Promise<SoftHsmToken> {
   if (module === undefined) throw new InternalError('SoftHSM is not installed: apt-get install softhsm2');
-  if (!LABEL.test(label)) throw new InternalError(`a token label has 1 to 32 letters, digits, ".", "_" or "-", not "${label}"`);
+  if (!LABEL.test(label))
+    throw new InternalError(`a token label has 1 to 32 letters, digits, ".", "_" or "-", not "${label}"`);
   const configFile = useSoftHsmDirectory(directory);
   await mkdir(join(directory, 'tokens'), { recursive: true, mode: 0o700 });
   await writeOnce(configFile, configuration(directory));

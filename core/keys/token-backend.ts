@@ -80,7 +80,12 @@ export interface TokenBackend {
   /** The bare RSA private operation on as many octets as the modulus has. */
   decryptRaw(key: KeyReference, ciphertext: Uint8Array): MaybePromise<Uint8Array>;
   /** Decryption by the token, padding included; `undefined` when the token did not find `length` octets in it. */
-  unwrap(key: KeyReference, padding: RsaPadding, ciphertext: Uint8Array, length: number): MaybePromise<Uint8Array | undefined>;
+  unwrap(
+    key: KeyReference,
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    length: number,
+  ): MaybePromise<Uint8Array | undefined>;
   generate(request: GenerateRequest): MaybePromise<KeyObject>;
   find(key: KeyReference): MaybePromise<readonly KeyObject[]>;
   /** A round trip to the token and nothing else. */

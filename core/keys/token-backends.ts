@@ -65,7 +65,9 @@ export class TokenBackends {
       this.#libraries.set(module, library);
     }
     if (library.libraryParameters !== libraryParameters) {
-      throw new InternalError(`two tokens of ${module} have different parameters: give one of them a process of its own`);
+      throw new InternalError(
+        `two tokens of ${module} have different parameters: give one of them a process of its own`,
+      );
     }
     return library;
   }

@@ -4,6 +4,7 @@ import { backoffMs } from './backoff.ts';
 import type { MaybePromise, TokenBackend, TokenFacts } from './token-backend.ts';
 import { hsmOverloaded, hsmPinRefused, hsmUnavailable, translateFault } from './token-errors.ts';
 import { type OperationOptions, TokenJob } from './token-job.ts';
+import { TurnBudget } from './turn-budget.ts';
 
 /** Bounds of the work on one token. */
 export interface ConnectionLimits {
@@ -31,8 +32,6 @@ export interface ConnectionHealth {
 
 type State = 'starting' | 'up' | 'recovering' | 'down' | 'pin-refused' | 'closed';
 
-/** Work done in this thread before the event loop gets its turn, milliseconds. */
-const TURN_BUDGET_MS = 2;
 /** How often deadlines are looked at. */
 const WATCH_INTERVAL_MS = 50;
 /** A watch that comes this late says that this process stood still, not the token. */
@@ -69,7 +68,7 @@ export class TokenConnection {
   #watch: NodeJS.Timeout | undefined;
   #watchedAt = 0;
   #heartbeat: NodeJS.Timeout | undefined;
-  #turnSpentMs = 0;
+  readonly #turn = new TurnBudget(() => this.#pump());
 
   constructor(
     backend: TokenBackend,
@@ -148,7 +147,7 @@ export class TokenConnection {
   }
 
   #mayStart(): boolean {
-    return this.#state === 'up' && this.#running.size < this.#concurrency() && this.#turnSpentMs < TURN_BUDGET_MS;
+    return this.#state === 'up' && this.#running.size < this.#concurrency() && !this.#turn.spent;
   }
 
   #concurrency(): number {
@@ -160,7 +159,8 @@ export class TokenConnection {
     if (this.#queue.sizeOf(job.tenant) >= this.#limits.queueLimitPerTenant) {
       throw hsmOverloaded('too many operations of this tenant wait for the signing service');
     }
-    if (this.#queue.size >= this.#limits.queueLimit) throw hsmOverloaded('too many operations wait for the signing service');
+    if (this.#queue.size >= this.#limits.queueLimit)
+      throw hsmOverloaded('too many operations wait for the signing service');
     this.#queue.add(job.tenant, queued);
     job.onAbort((reason) => {
       if (this.#queue.remove(job.tenant, queued)) job.reject(reason);
@@ -209,13 +209,7 @@ export class TokenConnection {
   /** Work in this thread comes out of the turn's budget; what is left waits for the next turn of the event loop. */
   #spendTurn(job: { readonly startedAt: number }): void {
     const spentMs = performance.now() - job.startedAt;
-    if (this.#turnSpentMs === 0) {
-      setImmediate(() => {
-        this.#turnSpentMs = 0;
-        this.#pump();
-      });
-    }
-    this.#turnSpentMs += spentMs;
+    this.#turn.spend(spentMs);
     this.#measure(spentMs);
   }
 
@@ -326,7 +320,10 @@ export class TokenConnection {
     }
     this.#queue.removeWhere(
       (job) => now > job.deadline,
-      (job) => job.reject(this.#state === 'up' ? hsmOverloaded('the signing service is busy') : hsmUnavailable(this.#lastError)),
+      (job) =>
+        job.reject(
+          this.#state === 'up' ? hsmOverloaded('the signing service is busy') : hsmUnavailable(this.#lastError),
+        ),
     );
   }
 

@@ -29,7 +29,9 @@ export function translateFault(thrown: unknown): MusterError {
     case 'pin-refused':
       return hsmPinRefused(fault);
     case 'unsupported':
-      return new PolicyError('key-not-allowed', 'the token does not offer this kind of key or operation', { cause: fault });
+      return new PolicyError('key-not-allowed', 'the token does not offer this kind of key or operation', {
+        cause: fault,
+      });
     case 'bad-data':
       return new InternalError('the token refused the data of an operation', { cause: fault });
     case 'missing-key':

@@ -24,7 +24,11 @@ export class TokenJob<T = unknown> {
   readonly #reject: (error: unknown) => void;
   #onAbort: (() => void) | undefined;
 
-  constructor(run: (backend: TokenBackend) => MaybePromise<T>, timeoutMs: number, { tenant, signal }: OperationOptions) {
+  constructor(
+    run: (backend: TokenBackend) => MaybePromise<T>,
+    timeoutMs: number,
+    { tenant, signal }: OperationOptions,
+  ) {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.promise = promise;
     this.#resolve = resolve;

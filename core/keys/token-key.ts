@@ -25,7 +25,11 @@ export interface TokenKey {
    * wrong in any way yields `length` octets that look random, never an error; `length` must not come from what only a
    * right ciphertext could tell.
    */
-  decryptRsa(padding: RsaPadding, ciphertext: Uint8Array, options: OperationOptions & { readonly length: number }): Promise<Uint8Array>;
+  decryptRsa(
+    padding: RsaPadding,
+    ciphertext: Uint8Array,
+    options: OperationOptions & { readonly length: number },
+  ): Promise<Uint8Array>;
 }
 
 /** A key as its token described it, on that token's connection. */
@@ -53,7 +57,9 @@ export class ConnectedKey implements TokenKey {
       throw new PolicyError('key-not-allowed', `a key of kind ${this.algorithm} does not sign with ${algorithm}`);
     }
     const input = plan.input(data);
-    return plan.output(await this.#connection.submit((token) => token.sign(this.#reference, plan.mechanism, input), options));
+    return plan.output(
+      await this.#connection.submit((token) => token.sign(this.#reference, plan.mechanism, input), options),
+    );
   }
 
   async decryptRsa(

@@ -14,7 +14,12 @@ export interface KeyFigure {
 
 const KINDS = [
   { algorithm: 'ec-p256', signatureAlgorithm: 'ecdsa-with-SHA256', mechanism: pkcs11js.CKM_ECDSA, inputOctets: 32 },
-  { algorithm: 'rsa-2048', signatureAlgorithm: 'sha256WithRSAEncryption', mechanism: pkcs11js.CKM_RSA_PKCS, inputOctets: 51 },
+  {
+    algorithm: 'rsa-2048',
+    signatureAlgorithm: 'sha256WithRSAEncryption',
+    mechanism: pkcs11js.CKM_RSA_PKCS,
+    inputOctets: 51,
+  },
 ] as const;
 const CONCURRENCIES = [1, 64];
 // Rounds are short and taken in turns, and the best counts: what else the machine does falls out.
@@ -77,7 +82,9 @@ class RawSigner {
   constructor(config: TokenConfig, id: string, { mechanism, inputOctets }: (typeof KINDS)[number]) {
     this.#api.load(config.module);
     this.#initialise();
-    this.#slot = this.#api.C_GetSlotList(true).find((slot) => this.#api.C_GetTokenInfo(slot).label.trim() === config.label)!;
+    this.#slot = this.#api
+      .C_GetSlotList(true)
+      .find((slot) => this.#api.C_GetTokenInfo(slot).label.trim() === config.label)!;
     this.#login = this.#open();
     this.#logIn(config);
     this.#api.C_FindObjectsInit(this.#login, [
@@ -157,6 +164,8 @@ if (import.meta.main) {
   console.log(`${'signatures/s'.padEnd(44)}${'through key'.padStart(12)}${'raw'.padStart(9)}${'ratio'.padStart(8)}`);
   for (const { name, perSecond, rawPerSecond } of await measureKeys()) {
     const ratio = `${((100 * perSecond) / rawPerSecond).toFixed(0)} %`;
-    console.log(`${name.padEnd(44)}${perSecond.toFixed(0).padStart(12)}${rawPerSecond.toFixed(0).padStart(9)}${ratio.padStart(8)}`);
+    console.log(
+      `${name.padEnd(44)}${perSecond.toFixed(0).padStart(12)}${rawPerSecond.toFixed(0).padStart(9)}${ratio.padStart(8)}`,
+    );
   }
 }

@@ -36,7 +36,11 @@ const ALGORITHMS: Record<Exclude<KeyAlgorithm, `ml-dsa-${number}` | 'rsa-4096'>,
 const PADDINGS: readonly RsaPadding[] = ['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'];
 
 /** What every token must do, wherever its module runs. */
-export function describeTokenContract(name: string, prepare: () => Promise<TokenUnderTest>, lacks: TokenUnderTest['lacks'] = {}): void {
+export function describeTokenContract(
+  name: string,
+  prepare: () => Promise<TokenUnderTest>,
+  lacks: TokenUnderTest['lacks'] = {},
+): void {
   describe(name, () => {
     let token: TokenUnderTest;
     let store: KeyStore;
@@ -56,18 +60,24 @@ export function describeTokenContract(name: string, prepare: () => Promise<Token
       expect(store.health()).toMatchObject([{ label: token.config.label, state: 'up', loginAttempts: 1 }]);
     });
 
-    for (const [algorithm, signatureAlgorithms] of Object.entries(ALGORITHMS) as [KeyAlgorithm, SignatureAlgorithm[]][]) {
+    for (const [algorithm, signatureAlgorithms] of Object.entries(ALGORITHMS) as [
+      KeyAlgorithm,
+      SignatureAlgorithm[],
+    ][]) {
       const missing = lacks[algorithm];
-      it.skipIf(missing !== undefined)(`signs with ${algorithm}${missing === undefined ? '' : `: ${missing}`}`, async () => {
-        const made = await generate(algorithm, `signs ${algorithm}`);
-        const key = await store.open(made.uri);
-        expect(key.algorithm).toBe(algorithm);
-        expect(Buffer.from(key.publicKey.der)).toEqual(Buffer.from(made.publicKey.der));
-        for (const signatureAlgorithm of signatureAlgorithms) {
-          const signature = await key.sign(signatureAlgorithm, DATA, TENANT);
-          expect(verifies(key, signatureAlgorithm, signature), signatureAlgorithm).toBe(true);
-        }
-      });
+      it.skipIf(missing !== undefined)(
+        `signs with ${algorithm}${missing === undefined ? '' : `: ${missing}`}`,
+        async () => {
+          const made = await generate(algorithm, `signs ${algorithm}`);
+          const key = await store.open(made.uri);
+          expect(key.algorithm).toBe(algorithm);
+          expect(Buffer.from(key.publicKey.der)).toEqual(Buffer.from(made.publicKey.der));
+          for (const signatureAlgorithm of signatureAlgorithms) {
+            const signature = await key.sign(signatureAlgorithm, DATA, TENANT);
+            expect(verifies(key, signatureAlgorithm, signature), signatureAlgorithm).toBe(true);
+          }
+        },
+      );
     }
 
     it('refuses to make keys its token does not know', async () => {
@@ -88,7 +98,10 @@ export function describeTokenContract(name: string, prepare: () => Promise<Token
       const [a, b] = [await generate('ec-p256', 'twin'), await generate('ec-p256', 'twin')];
       expect(a.uri).not.toBe(b.uri);
       const byLabel = formatKeyUri({ token: token.config.label, object: 'twin' });
-      await expect(store.open(byLabel)).rejects.toMatchObject({ reason: 'internal', message: expect.stringContaining('several') });
+      await expect(store.open(byLabel)).rejects.toMatchObject({
+        reason: 'internal',
+        message: expect.stringContaining('several'),
+      });
     });
 
     it('says what is missing: key or token', async () => {
@@ -112,11 +125,19 @@ export function describeTokenContract(name: string, prepare: () => Promise<Token
 
     it('uses no key for what it was not made for', async () => {
       const decrypting = await generate('rsa-2048', 'only decrypts', 'decrypt');
-      await expect(decrypting.sign('sha256WithRSAEncryption', DATA, TENANT)).rejects.toMatchObject({ reason: 'key-not-allowed' });
+      await expect(decrypting.sign('sha256WithRSAEncryption', DATA, TENANT)).rejects.toMatchObject({
+        reason: 'key-not-allowed',
+      });
       const signing = await generate('rsa-2048', 'only signs');
-      await expect(signing.decryptRsa('pkcs1', randomBytes(256), { ...TENANT, length: 16 })).rejects.toBeInstanceOf(MusterError);
-      await expect(signing.sign('ecdsa-with-SHA256', DATA, TENANT)).rejects.toMatchObject({ reason: 'key-not-allowed' });
-      await expect(signing.sign('sha1WithRSAEncryption', DATA, TENANT)).rejects.toMatchObject({ reason: 'key-not-allowed' });
+      await expect(signing.decryptRsa('pkcs1', randomBytes(256), { ...TENANT, length: 16 })).rejects.toBeInstanceOf(
+        MusterError,
+      );
+      await expect(signing.sign('ecdsa-with-SHA256', DATA, TENANT)).rejects.toMatchObject({
+        reason: 'key-not-allowed',
+      });
+      await expect(signing.sign('sha1WithRSAEncryption', DATA, TENANT)).rejects.toMatchObject({
+        reason: 'key-not-allowed',
+      });
       expect(store.health()[0]!.state).toBe('up');
     });
 
@@ -136,7 +157,8 @@ export function describeTokenContract(name: string, prepare: () => Promise<Token
 
     describe('RSA decryption', () => {
       let key: TokenKey;
-      const encrypt = (padding: RsaPadding, message: Uint8Array): Buffer => publicEncrypt(encryption(key, padding), message);
+      const encrypt = (padding: RsaPadding, message: Uint8Array): Buffer =>
+        publicEncrypt(encryption(key, padding), message);
       const decrypt = (padding: RsaPadding, ciphertext: Uint8Array, length: number): Promise<Uint8Array> =>
         key.decryptRsa(padding, ciphertext, { ...TENANT, length });
 
@@ -153,28 +175,31 @@ export function describeTokenContract(name: string, prepare: () => Promise<Token
           }
         });
 
-        it.skipIf(missing !== undefined)(`answers a wrong ${padding} with octets that are always the same`, async () => {
-          const right = encrypt(padding, randomBytes(16));
-          const other = padding === 'pkcs1' ? 'oaep-sha1' : 'pkcs1';
-          const wrong = [
-            randomBytes(256).fill(0, 0, 1),
-            encrypt(other, randomBytes(16)),
-            encrypt(padding, randomBytes(17)),
-            Buffer.concat([right, Buffer.of(0)]),
-            right.subarray(1),
-            Buffer.alloc(256, 0xff),
-            Buffer.alloc(0),
-          ];
-          const answers: string[] = [];
-          for (const ciphertext of wrong) {
-            const first = await decrypt(padding, ciphertext, 16);
-            expect(first).toHaveLength(16);
-            expect(Buffer.from(await decrypt(padding, ciphertext, 16))).toEqual(Buffer.from(first));
-            answers.push(Buffer.from(first).toString('hex'));
-          }
-          expect(new Set(answers).size).toBe(wrong.length);
-          expect(store.health()).toMatchObject([{ state: 'up', loginAttempts: 1 }]);
-        });
+        it.skipIf(missing !== undefined)(
+          `answers a wrong ${padding} with octets that are always the same`,
+          async () => {
+            const right = encrypt(padding, randomBytes(16));
+            const other = padding === 'pkcs1' ? 'oaep-sha1' : 'pkcs1';
+            const wrong = [
+              randomBytes(256).fill(0, 0, 1),
+              encrypt(other, randomBytes(16)),
+              encrypt(padding, randomBytes(17)),
+              Buffer.concat([right, Buffer.of(0)]),
+              right.subarray(1),
+              Buffer.alloc(256, 0xff),
+              Buffer.alloc(0),
+            ];
+            const answers: string[] = [];
+            for (const ciphertext of wrong) {
+              const first = await decrypt(padding, ciphertext, 16);
+              expect(first).toHaveLength(16);
+              expect(Buffer.from(await decrypt(padding, ciphertext, 16))).toEqual(Buffer.from(first));
+              answers.push(Buffer.from(first).toString('hex'));
+            }
+            expect(new Set(answers).size).toBe(wrong.length);
+            expect(store.health()).toMatchObject([{ state: 'up', loginAttempts: 1 }]);
+          },
+        );
       }
     });
   });
@@ -184,7 +209,12 @@ function publicKeyOf(key: TokenKey) {
   return createPublicKey({ key: Buffer.from(key.publicKey.der), format: 'der', type: 'spki' });
 }
 
-function verifies(key: TokenKey, algorithm: SignatureAlgorithm, signature: Uint8Array, data: Uint8Array = DATA): boolean {
+function verifies(
+  key: TokenKey,
+  algorithm: SignatureAlgorithm,
+  signature: Uint8Array,
+  data: Uint8Array = DATA,
+): boolean {
   const hash = /sha(256|384|512)/i.exec(algorithm)?.[1];
   const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
   const options = algorithm.startsWith('rsassa-pss') ? pss : {};

@@ -16,7 +16,10 @@ describe('Ecdsa-Sig-Value', () => {
   });
 
   it('is DER of two positive numbers, whatever they are', () => {
-    const number = fc.oneof(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.constantFrom(new Uint8Array(32), new Uint8Array(32).fill(0xff)));
+    const number = fc.oneof(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.constantFrom(new Uint8Array(32), new Uint8Array(32).fill(0xff)),
+    );
     fc.assert(
       fc.property(number, fc.nat(31), number, (r, leadingZeros, s) => {
         r.fill(0, 0, leadingZeros);

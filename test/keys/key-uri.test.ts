@@ -9,7 +9,12 @@ const id = fc.uint8Array({ minLength: 1, maxLength: 20 }).map((octets) => Buffer
 describe('key URIs', () => {
   it('reads and writes RFC 7512', () => {
     const uri = 'pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;object=my-certificate;id=%69%95%3E%5C';
-    expect(parseKeyUri(uri)).toEqual({ token: 'The Software PKCS#11 Softtoken', object: 'my-certificate', id: '69953e5c', uri });
+    expect(parseKeyUri(uri)).toEqual({
+      token: 'The Software PKCS#11 Softtoken',
+      object: 'my-certificate',
+      id: '69953e5c',
+      uri,
+    });
     expect(parseKeyUri('PKCS11:id=%01a;token=a+b&c;type=private')).toMatchObject({ token: 'a+b&c', id: '0161' });
   });
 
@@ -42,13 +47,19 @@ describe('key URIs', () => {
   it('answers any text with parts or PeerError', () => {
     const pieces = fc.constantFrom('pkcs11:', 'token=', 'object=', 'id=', ';', '%', '%41', 'x', '=', '?', 'é');
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.array(pieces).map((all) => all.join(''))), (uri) => {
-        try {
-          expect(parseKeyUri(uri).token).not.toBe('');
-        } catch (error) {
-          expect(error).toBeInstanceOf(PeerError);
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(pieces).map((all) => all.join('')),
+        ),
+        (uri) => {
+          try {
+            expect(parseKeyUri(uri).token).not.toBe('');
+          } catch (error) {
+            expect(error).toBeInstanceOf(PeerError);
+          }
+        },
+      ),
     );
   });
 });

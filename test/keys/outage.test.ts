@@ -1,6 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type KeyStore, type TokenConfig, type TokenHealth, type TokenKey, openKeyStore } from '../../core/keys/key-store.ts';
+import {
+  type KeyStore,
+  type TokenConfig,
+  type TokenHealth,
+  type TokenKey,
+  openKeyStore,
+} from '../../core/keys/key-store.ts';
 import { verifySignature } from '../../core/x509/signature-algorithm.ts';
 import { P11_KIT_CLIENT, P11KitServer } from '../support/p11-kit.ts';
 import { type PrivateSoftHsm, privateSoftHsm } from '../support/softhsm.ts';

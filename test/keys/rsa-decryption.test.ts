@@ -51,7 +51,13 @@ describe('RSA decryption with implicit rejection', () => {
   it('asks the token once for each ciphertext, right, wrong or impossible', async () => {
     const decryption = new RsaDecryption(key.spki);
     await reject(decryption);
-    for (const ciphertext of [key.encrypt(randomBytes(16)), wrong, Buffer.alloc(256, 0xff), Buffer.alloc(3), Buffer.alloc(10_000)]) {
+    for (const ciphertext of [
+      key.encrypt(randomBytes(16)),
+      wrong,
+      Buffer.alloc(256, 0xff),
+      Buffer.alloc(3),
+      Buffer.alloc(10_000),
+    ]) {
       const before = key.operations.count;
       await reject(decryption, ciphertext);
       expect(key.operations.count - before).toBe(1);
@@ -62,7 +68,9 @@ describe('RSA decryption with implicit rejection', () => {
     const message = randomBytes(16);
     const dropping = { ...key.operations, raw: (block: Uint8Array) => key.operations.raw(block) };
     key.operations.dropZeros = true;
-    expect(hex(await new RsaDecryption(key.spki).decrypt(dropping, 'pkcs1', key.encrypt(message), 16))).toBe(hex(message));
+    expect(hex(await new RsaDecryption(key.spki).decrypt(dropping, 'pkcs1', key.encrypt(message), 16))).toBe(
+      hex(message),
+    );
     const dropped = await reject(new RsaDecryption(key.spki));
     key.operations.dropZeros = false;
     expect(await reject(new RsaDecryption(key.spki))).toBe(dropped);
@@ -71,7 +79,8 @@ describe('RSA decryption with implicit rejection', () => {
   it('spreads its answers like chance', async () => {
     const decryption = new RsaDecryption(key.spki);
     const octets: number[] = [];
-    for (let i = 0; i < 64; i++) octets.push(...(await decryption.decrypt(key.operations, 'pkcs1', randomBytes(40), 64)));
+    for (let i = 0; i < 64; i++)
+      octets.push(...(await decryption.decrypt(key.operations, 'pkcs1', randomBytes(40), 64)));
     const mean = octets.reduce((sum, octet) => sum + octet, 0) / octets.length;
     expect(mean).toBeGreaterThan(120);
     expect(mean).toBeLessThan(135);

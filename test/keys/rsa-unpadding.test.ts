@@ -54,7 +54,9 @@ describe('PKCS #1 v1.5 unpadding', () => {
 
   it('returns the octets of the message whatever they are', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (octets) => unpadded('pkcs1', pkcs1Block(octets)).equals(octets)),
+      fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (octets) =>
+        unpadded('pkcs1', pkcs1Block(octets)).equals(octets),
+      ),
     );
   });
 
@@ -77,7 +79,9 @@ describe.each(OAEP_HASHES)('OAEP unpadding with %s', (oaepHash) => {
       const sent = randomBytes(length);
       expect(Buffer.from(unpadRsa(padding, block(encrypt(sent)), new Uint8Array(length)))).toEqual(sent);
     }
-    expect(() => unpadRsa(padding, new Uint8Array(OCTETS), new Uint8Array(OCTETS - 2 * hashOctets - 1))).toThrow(RangeError);
+    expect(() => unpadRsa(padding, new Uint8Array(OCTETS), new Uint8Array(OCTETS - 2 * hashOctets - 1))).toThrow(
+      RangeError,
+    );
   });
 
   it('yields the fallback for every single bit that is wrong', () => {

@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type KeyStore, type TokenKey, openKeyStore } from '../../core/keys/key-store.ts';
 import { openServiceKey } from '../../core/keys/service-key.ts';
-import { type Certificate, assembleSigned, encodeTbsCertificate, parseCertificate } from '../../core/x509/certificate.ts';
+import {
+  type Certificate,
+  assembleSigned,
+  encodeTbsCertificate,
+  parseCertificate,
+} from '../../core/x509/certificate.ts';
 import { EXTENSIONS, type Extension, type KeyUsageBit } from '../../core/x509/extensions.ts';
 import { nameFromText } from '../../core/x509/name.ts';
 import { spkiSha256 } from '../../core/x509/public-key.ts';
@@ -41,16 +46,34 @@ describe('service keys', () => {
     files.signature = Buffer.from(await service.sign(files.data, TENANT));
     const path = (name: keyof typeof files): string => join(softHsm.directory, name);
     for (const name of ['certificate', 'data', 'signature'] as const) writeFileSync(path(name), files[name]);
-    const publicKey = execFileSync('openssl', ['x509', '-inform', 'DER', '-in', path('certificate'), '-pubkey', '-noout']);
+    const publicKey = execFileSync('openssl', [
+      'x509',
+      '-inform',
+      'DER',
+      '-in',
+      path('certificate'),
+      '-pubkey',
+      '-noout',
+    ]);
     writeFileSync(join(softHsm.directory, 'key.pem'), publicKey);
-    const verify = ['dgst', '-sha256', '-verify', join(softHsm.directory, 'key.pem'), '-signature', path('signature'), path('data')];
+    const verify = [
+      'dgst',
+      '-sha256',
+      '-verify',
+      join(softHsm.directory, 'key.pem'),
+      '-signature',
+      path('signature'),
+      path('data'),
+    ];
     expect(execFileSync('openssl', verify, { encoding: 'utf8' })).toContain('Verified OK');
   });
 
   it('need no certificate where those who verify know the key', async () => {
     const service = await openServiceKey(store, key.uri, undefined, nobody);
     expect(service.certificate).toBeUndefined();
-    expect(await service.sign(Buffer.from('checkpoint'), { ...TENANT, algorithm: 'ecdsa-with-SHA384' })).toBeInstanceOf(Uint8Array);
+    expect(await service.sign(Buffer.from('checkpoint'), { ...TENANT, algorithm: 'ecdsa-with-SHA384' })).toBeInstanceOf(
+      Uint8Array,
+    );
   });
 
   it('decrypt', async () => {
@@ -97,6 +120,14 @@ async function selfSigned(key: TokenKey, extensions: Extension[]): Promise<Certi
   const validity = { notBefore: new Date('2026-01-01T00:00:00Z'), notAfter: new Date('2036-01-01T00:00:00Z') };
   const serialNumber = parseSerialNumber('01');
   const { publicKey } = key;
-  const tbs = encodeTbsCertificate({ serialNumber, signatureAlgorithm, issuer: name, validity, subject: name, publicKey, extensions });
+  const tbs = encodeTbsCertificate({
+    serialNumber,
+    signatureAlgorithm,
+    issuer: name,
+    validity,
+    subject: name,
+    publicKey,
+    extensions,
+  });
   return parseCertificate(assembleSigned(tbs, signatureAlgorithm, await key.sign(signatureAlgorithm, tbs, TENANT)));
 }

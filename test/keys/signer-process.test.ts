@@ -62,7 +62,8 @@ describe('the signer process', () => {
     const child = execServer(script, { ...process.env, PIN_FILE: softHsm.pinFile });
     expect(child).toMatch(/^\d+$/);
     const end = Date.now() + 5000;
-    while (isSigner(Number(child)) && Date.now() < end) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    while (isSigner(Number(child)) && Date.now() < end)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     expect(isSigner(Number(child))).toBe(false);
   });
 });

@@ -2,11 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InternalError } from '../../core/errors/muster-error.ts';
 import { openKeyStore } from '../../core/keys/key-store.ts';
 import { formatKeyUri } from '../../core/keys/key-uri.ts';
 import { provisionSoftHsm } from '../../core/keys/softhsm.ts';
+import { verifySignature } from '../../core/x509/signature-algorithm.ts';
+
+const DATA = Buffer.from('to be signed');
 
 describe('a SoftHSM of its own', () => {
   let directory: string;
@@ -36,11 +40,16 @@ describe('a SoftHSM of its own', () => {
     const b = await provisionSoftHsm(directory, { label: 'tenant-b' });
     await using store = await openKeyStore([a, b]);
     const keys = await Promise.all(
-      ['tenant-a', 'tenant-b'].map((token) => store.generate({ token, algorithm: 'ec-p256', label: 'CA', usage: 'sign' })),
+      ['tenant-a', 'tenant-b'].map((token) =>
+        store.generate({ token, algorithm: 'ec-p256', label: 'CA', usage: 'sign' }),
+      ),
     );
-    for (const key of keys) expect(await key.sign('ecdsa-with-SHA256', Buffer.from('x'), { tenant: 'a' })).toBeInstanceOf(Uint8Array);
+    for (const key of keys)
+      expect(await key.sign('ecdsa-with-SHA256', Buffer.from('x'), { tenant: 'a' })).toBeInstanceOf(Uint8Array);
     expect(await store.list('tenant-a')).toHaveLength(1);
-    await expect(store.open(keys[0]!.uri.replace('tenant-a', 'tenant-b') as typeof keys[0]['uri'])).rejects.toThrow('no key');
+    await expect(store.open(keys[0]!.uri.replace('tenant-a', 'tenant-b') as (typeof keys)[0]['uri'])).rejects.toThrow(
+      'no key',
+    );
   });
 
   it('completes what a crash left half done', async () => {
@@ -66,7 +75,17 @@ describe('a SoftHSM of its own', () => {
   it('does not open keys that somebody made extractable', async () => {
     const token = await provisionSoftHsm(directory, { label: 'default' });
     const common = ['--module', token.module, '--token-label', 'default', '--login', '--pin', token.pin.reveal()];
-    execFileSync('pkcs11-tool', [...common, '--keypairgen', '--key-type', 'EC:prime256v1', '--extractable', '--label', 'loose', '--id', '0a']);
+    execFileSync('pkcs11-tool', [
+      ...common,
+      '--keypairgen',
+      '--key-type',
+      'EC:prime256v1',
+      '--extractable',
+      '--label',
+      'loose',
+      '--id',
+      '0a',
+    ]);
     await using store = await openKeyStore([token]);
     const uri = formatKeyUri({ token: 'default', object: 'loose' });
     await expect(store.open(uri)).rejects.toThrow('CKA_EXTRACTABLE is not false');
@@ -76,14 +95,52 @@ describe('a SoftHSM of its own', () => {
   it('refuses contradictory settings', async () => {
     const token = await provisionSoftHsm(directory, { label: 'default' });
     await expect(openKeyStore([token, token])).rejects.toThrow('two tokens');
-    await expect(openKeyStore([token, { ...token, label: 'other', libraryParameters: 'x' }])).rejects.toThrow('different parameters');
+    await expect(openKeyStore([token, { ...token, label: 'other', libraryParameters: 'x' }])).rejects.toThrow(
+      'different parameters',
+    );
   });
 
-  it('comes back after its directory was away', async () => {
+  it('keeps signing while the library restarts for a token that is missing', async () => {
+    const token = await provisionSoftHsm(directory, { label: 'default' });
+    await using store = await openKeyStore([token, { ...token, label: 'missing' }]);
+    const keys = {
+      'ecdsa-with-SHA256': await store.generate({ token: 'default', algorithm: 'ec-p256', label: 'EC', usage: 'sign' }),
+      sha256WithRSAEncryption: await store.generate({
+        token: 'default',
+        algorithm: 'rsa-2048',
+        label: 'RSA',
+        usage: 'sign',
+      }),
+    };
+    const logins = (): number => store.health()[0]!.loginAttempts;
+    const before = logins();
+    const end = performance.now() + 2000;
+    const sign = async (algorithm: keyof typeof keys): Promise<void> => {
+      while (performance.now() < end) {
+        const signature = await keys[algorithm].sign(algorithm, DATA, { tenant: 'a' });
+        expect(verifySignature(keys[algorithm].publicKey, algorithm, DATA, signature)).toBe(true);
+        await nextTurn();
+      }
+    };
+    await Promise.all((['ecdsa-with-SHA256', 'sha256WithRSAEncryption', 'sha256WithRSAEncryption'] as const).map(sign));
+    expect(logins()).toBeGreaterThan(before);
+    expect(store.health()).toMatchObject([{ state: 'up' }, { state: 'down' }]);
+  });
+
+  it('is found when it is made later', async () => {
     const token = await provisionSoftHsm(directory, { label: 'default' });
     await using store = await openKeyStore([{ ...token, label: 'late' }]);
     expect(store.health()).toMatchObject([{ state: 'down', lastError: expect.stringContaining('late') }]);
-    execFileSync('softhsm2-util', ['--init-token', '--free', '--label', 'late', '--pin', token.pin.reveal(), '--so-pin', 'irrelevant']);
+    execFileSync('softhsm2-util', [
+      '--init-token',
+      '--free',
+      '--label',
+      'late',
+      '--pin',
+      token.pin.reveal(),
+      '--so-pin',
+      'irrelevant',
+    ]);
     await expect.poll(() => store.health()[0]!.state, { timeout: 10_000 }).toBe('up');
   });
 });

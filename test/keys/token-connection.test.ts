@@ -24,7 +24,10 @@ describe('the connection to a token', () => {
     await connection.start();
   }
   const sign = async (tenant = 'a', signal?: AbortSignal): Promise<Uint8Array> =>
-    connection.submit((token) => token.sign(KEY, 'ecdsa', INPUT), signal === undefined ? { tenant } : { tenant, signal });
+    connection.submit(
+      (token) => token.sign(KEY, 'ecdsa', INPUT),
+      signal === undefined ? { tenant } : { tenant, signal },
+    );
 
   afterEach(() => connection.close());
 
@@ -70,10 +73,15 @@ describe('the connection to a token', () => {
       const token = new FakeToken();
       token.serviceMs = 20;
       await connect(token);
-      const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].flatMap((tenant) => Array.from({ length: 110 }, () => sign(tenant))));
-      const refused = outcomes.filter(({ status }) => status === 'rejected').map((outcome) => (outcome as PromiseRejectedResult).reason);
+      const outcomes = await Promise.allSettled(
+        ['a', 'b', 'c', 'd'].flatMap((tenant) => Array.from({ length: 110 }, () => sign(tenant))),
+      );
+      const refused = outcomes
+        .filter(({ status }) => status === 'rejected')
+        .map((outcome) => (outcome as PromiseRejectedResult).reason);
       expect(refused.length).toBeGreaterThanOrEqual(440 - 252);
-      for (const error of refused) expect(error).toMatchObject({ reason: 'overloaded', retryAfterSeconds: expect.any(Number) });
+      for (const error of refused)
+        expect(error).toMatchObject({ reason: 'overloaded', retryAfterSeconds: expect.any(Number) });
     });
 
     it('refuses what would wait too long', async () => {

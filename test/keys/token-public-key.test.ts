@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { curveParameters, ecSpki, ed25519Spki, mlDsaSpki, rsaSpki } from '../../core/keys/pkcs11/token-public-key.ts';
 
 const der = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
-const field = (key: KeyObject, name: 'n' | 'e' | 'x' | 'y'): Buffer => Buffer.from(key.export({ format: 'jwk' })[name]!, 'base64url');
+const field = (key: KeyObject, name: 'n' | 'e' | 'x' | 'y'): Buffer =>
+  Buffer.from(key.export({ format: 'jwk' })[name]!, 'base64url');
 const wrap = (point: Buffer): Buffer =>
   Buffer.concat([point.length < 128 ? Buffer.of(4, point.length) : Buffer.of(4, 0x81, point.length), point]);
 
@@ -27,7 +28,9 @@ describe('public keys from the attributes of tokens', () => {
     const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const [n, e] = [field(publicKey, 'n'), field(publicKey, 'e')];
     expect(Buffer.from(rsaSpki(n, e))).toEqual(der(publicKey));
-    expect(Buffer.from(rsaSpki(Buffer.concat([Buffer.alloc(2), n]), Buffer.concat([Buffer.alloc(1), e])))).toEqual(der(publicKey));
+    expect(Buffer.from(rsaSpki(Buffer.concat([Buffer.alloc(2), n]), Buffer.concat([Buffer.alloc(1), e])))).toEqual(
+      der(publicKey),
+    );
   });
 
   it.each([44, 65, 87] as const)('ML-DSA-%i', (parameterSet) => {

@@ -28,7 +28,10 @@ describe('a wrong PIN', () => {
     await using store = await openKeyStore([config]);
     const uri = formatKeyUri({ token: softHsm.label, object: 'any' });
     for (let attempt = 0; attempt < 3; attempt++) {
-      await expect(store.open(uri)).rejects.toMatchObject({ reason: 'hsm-pin-refused', message: expect.not.stringContaining('PIN') });
+      await expect(store.open(uri)).rejects.toMatchObject({
+        reason: 'hsm-pin-refused',
+        message: expect.not.stringContaining('PIN'),
+      });
       await delay(300);
     }
     expect(store.health()).toMatchObject([{ state: 'pin-refused', loginAttempts: 1, lastError: 'CKR_PIN_INCORRECT' }]);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { StateError } from '../../core/errors/muster-error.ts';
-import { JobRunner, type JobHandler, type JobRunnerOptions } from '../../core/store/job-runner.ts';
+import { JobRunner, type JobHandler, type JobRunnerOptions, type JobTurn } from '../../core/store/job-runner.ts';
 import type { JobTables, NewJob } from '../../core/store/jobs.ts';
 import { leaseDueJobs } from '../../core/store/lease.ts';
 import { migrate } from '../../core/store/migrations.ts';
@@ -11,10 +11,12 @@ import { insertItem, itemIds, openShelf, shelfMigrations } from './fixture.ts';
 
 const quick: JobRunnerOptions = {
   pollMs: 20,
-  leaseMs: 300,
+  leaseMs: 5000,
   backoff: { firstMs: 1, longestMs: 5 },
   report: () => undefined,
 };
+
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 20 });
 
 const enqueue = (store: Store, job: NewJob) => store.unit((tx) => store.jobs.enqueue(tx, job));
 
@@ -30,7 +32,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     const done: unknown[] = [];
     await using _runner = await running(store, { tell: async (payload) => void done.push(payload) });
     await enqueue(store, { kind: 'tell', payload: { text: 'hello' } });
-    await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]));
+    await eventually(async () => expect(await store.jobs.list()).toEqual([]));
     expect(done).toEqual([{ text: 'hello' }]);
   });
 
@@ -60,8 +62,8 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     await using _runner = await running(store, { tell: async ({ text }) => void done.push(String(text)) });
     await enqueue(store, { kind: 'tell', payload: { text: 'later' }, runAt: (await store.databaseTime()) + 400 });
     await enqueue(store, { kind: 'tell', payload: { text: 'now' } });
-    await vi.waitFor(() => expect(done).toEqual(['now']));
-    await vi.waitFor(() => expect(done).toEqual(['now', 'later']));
+    await eventually(() => expect(done).toEqual(['now']));
+    await eventually(() => expect(done).toEqual(['now', 'later']));
   });
 
   it('keeps one waiting job of a key, with the newest payload', async () => {
@@ -90,7 +92,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     await begun.promise;
     await enqueue(store, { kind: 'publish', key: 'crl', payload: { round: 2 } });
     go.resolve();
-    await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]));
+    await eventually(async () => expect(await store.jobs.list()).toEqual([]));
     expect(rounds).toEqual([1, 2]);
   });
 
@@ -103,12 +105,12 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     };
     await using _runner = await running(store, { fails });
     await enqueue(store, { kind: 'fails', key: 'one', payload: {}, maxAttempts: 3 });
-    await vi.waitFor(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
+    await eventually(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
     expect(attempts).toEqual([1, 2, 3]);
     const [dead] = await store.jobs.list({ kind: 'fails' });
     expect(dead).toMatchObject({ state: 'dead', attempts: 3, lastError: 'TypeError: always  fails', key: 'one' });
     await store.jobs.retry(dead!.id);
-    await vi.waitFor(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
+    await eventually(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
     expect(attempts).toEqual([1, 2, 3, 1, 2, 3]);
     await store.jobs.discard(dead!.id);
     expect(await store.jobs.list()).toEqual([]);
@@ -123,7 +125,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     const fails: JobHandler = () => Promise.reject(new TypeError('no'));
     await using _runner = await running(store, { fails });
     await enqueue(store, { kind: 'fails', key: 'k', payload: {}, maxAttempts: 1 });
-    await vi.waitFor(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
+    await eventually(async () => expect(await store.jobs.list({ state: 'dead' })).toHaveLength(1));
     const [dead] = await store.jobs.list({ state: 'dead' });
     await enqueue(store, { kind: 'fails', key: 'k', payload: {}, runAt: Date.now() + 60_000 });
     await expect(store.jobs.retry(dead!.id)).rejects.toMatchObject({ reason: 'conflict' });
@@ -143,34 +145,37 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
       });
     };
     await using _runner = await running(store, { effect });
-    await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]));
+    await eventually(async () => expect(await store.jobs.list()).toEqual([]));
     expect(turns).toEqual([2]);
     expect(await itemIds(store)).toEqual(['by-2']);
   });
 
   it('rolls back the effect of a worker that was overtaken', async () => {
     await using store = await openShelf(engine);
-    const [slow, overtaken] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
-    const effect: JobHandler = async (_payload, turn) => {
-      if (turn.attempt === 1) await slow.promise;
-      const unit = store.unit(async (tx) => {
+    const [second, overtaken] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
+    const record = (turn: JobTurn) =>
+      store.unit(async (tx) => {
         await turn.confirm(tx);
         await tx.affected(insertItem, { id: `by-${turn.attempt}`, count: 0 });
       });
-      if (turn.attempt === 1) overtaken.resolve(await unit.catch((error: unknown) => error));
-      await unit;
+    const effect: JobHandler = async (_payload, turn) => {
+      if (turn.attempt === 1) {
+        await second.promise;
+        overtaken.resolve(await record(turn).catch((error: unknown) => error));
+      } else {
+        second.resolve();
+        await overtaken.promise;
+        await record(turn);
+      }
     };
     await enqueue(store, { kind: 'effect', payload: {} });
-    const first = new JobRunner(store, { effect }, { ...quick, leaseMs: 60_000 });
-    first.start();
-    await vi.waitFor(async () => expect(await store.jobs.list({ state: 'running' })).toHaveLength(1));
+    await using _first = await running(store, { effect }, { leaseMs: 60_000 });
+    await eventually(async () => expect(await store.jobs.list({ state: 'running' })).toHaveLength(1));
     // As if its process had been stopped for longer than the lease.
     await store.unit((tx) => tx.db<JobTables>().updateTable('jobs').set({ lease_until: 0 }).execute());
     await using _second = await running(store, { effect });
-    await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]));
-    slow.resolve();
+    await eventually(async () => expect(await store.jobs.list()).toEqual([]));
     expect(await overtaken.promise).toBeInstanceOf(StateError);
-    await first.stop();
     expect(await itemIds(store)).toEqual(['by-2']);
   });
 
@@ -179,12 +184,12 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     let runs = 0;
     const long: JobHandler = async () => {
       runs += 1;
-      await delay(700);
+      await delay(1300);
     };
-    await using _first = await running(store, { long });
-    await using _second = await running(store, { long });
+    await using _first = await running(store, { long }, { leaseMs: 500 });
+    await using _second = await running(store, { long }, { leaseMs: 500 });
     await enqueue(store, { kind: 'long', payload: {} });
-    await vi.waitFor(async () => expect(await store.jobs.list()).toEqual([]), { timeout: 5000 });
+    await eventually(async () => expect(await store.jobs.list()).toEqual([]));
     expect(runs).toBe(1);
   });
 
@@ -222,7 +227,7 @@ describe.each(ENGINES)('jobs on %s', (engine) => {
     const schedules = [{ name: 'every-300', kind: 'tick', payload: {}, everyMs: 300 }];
     await using _first = await running(store, handlers, { schedules });
     await using _second = await running(store, handlers, { schedules });
-    await vi.waitFor(() => expect(turns).toHaveLength(3), { timeout: 5000 });
+    await eventually(() => expect(turns.length).toBeGreaterThanOrEqual(3));
     expect(turns[2]! - turns[0]!).toBeGreaterThanOrEqual(500);
   });
 
@@ -248,7 +253,7 @@ it('shares jobs between the stores of several nodes, each job once', async () =>
   await first.unit(async (tx) => {
     for (let index = 0; index < 60; index += 1) await first.jobs.enqueue(tx, { kind: 'count', payload: { index } });
   });
-  await vi.waitFor(async () => expect(await second.jobs.list()).toEqual([]), { timeout: 10_000 });
+  await eventually(async () => expect(await second.jobs.list()).toEqual([]));
   expect(done.toSorted((left, right) => Number(left) - Number(right))).toEqual(
     Array.from({ length: 60 }, (_v, i) => i),
   );

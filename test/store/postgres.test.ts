@@ -71,6 +71,24 @@ describe('contention', () => {
   });
 });
 
+it('rejects within its deadline when the server hangs, and does not use that connection again', async () => {
+  await using store = await openShelf('postgres', { connections: 1, limits: { deadlineMs: 500 } });
+  let backend = 0;
+  const hung = store.unit(async (tx) => {
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx.db());
+    backend = rows[0]!.pid;
+    process.kill(backend, 'SIGSTOP');
+    await tx.affected(insertItem, { id: 'hung', count: 0 });
+  });
+  try {
+    await expect(hung).rejects.toThrow('500 ms');
+    await put(store, 'next');
+    expect(await itemIds(store)).toEqual(['next']);
+  } finally {
+    process.kill(backend, 'SIGCONT');
+  }
+});
+
 describe('settings', () => {
   it.each(['synchronous_commit'])('refuses a database with %s off', async (name) => {
     const url = await freshDatabase();

@@ -86,10 +86,10 @@ describe.each(Object.entries(IMPLEMENTATIONS))('short-lived state in %s', (_name
     await there.subscribe('revoked', (message) => heard.push(`there ${message}`));
     await here.subscribe('other', (message) => heard.push(`other ${message}`));
     await here.publish('revoked', 'a b');
-    await vi.waitFor(() => expect(heard.toSorted()).toEqual(['here a b', 'there a b']));
+    await vi.waitFor(() => expect(heard.toSorted()).toEqual(['here a b', 'there a b']), { timeout: 5000 });
     await stop();
     await there.publish('revoked', 'c');
-    await vi.waitFor(() => expect(heard).toContain('there c'));
+    await vi.waitFor(() => expect(heard).toContain('there c'), { timeout: 5000 });
     await delay(50);
     expect(heard).toHaveLength(3);
   });

@@ -156,8 +156,8 @@ describe('a batch', () => {
     expect(await itemIds(store)).toEqual(['after', 'before']);
   });
 
-  it('rolls back by itself when the disk is full in the middle of a unit that goes on regardless', async () => {
-    await using store = await openMigrated();
+  it('rejects as a whole when SQLite rolls back by itself in the middle of a unit that goes on regardless', async () => {
+    await using store = await openMigrated({ limits: { milliseconds: 5000 } });
     await put(store, 'before');
     limitFileSize('300000');
     try {
@@ -170,11 +170,26 @@ describe('a batch', () => {
         }
         await tx.affected(insertItem, { id: 'regardless', count: 0 }).catch(() => undefined);
       });
-      await expect(stubborn).rejects.toMatchObject({ reason: 'store-unavailable' });
+      const outcomes = await Promise.allSettled([put(store, 'neighbour'), stubborn]);
+      for (const outcome of outcomes) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { reason: 'store-unavailable' } });
+      }
+      // A SAVEPOINT outside of the batch's transaction would be one of its own, committed by its RELEASE.
+      await put(store, 'next');
     } finally {
       limitFileSize('unlimited');
     }
-    expect(await itemIds(store)).toEqual(['before']);
+    expect(await itemIds(store)).toEqual(['before', 'next']);
+  });
+
+  it('is not added to once SQLite has rolled it back', async () => {
+    await using store = await openMigrated({ limits: { milliseconds: 5000 } });
+    await store.unit((tx) => sql`create table strict_item (id text primary key on conflict rollback)`.execute(tx.db()));
+    const add = (id: string) => store.unit((tx) => sql`insert into strict_item values (${id})`.execute(tx.db()));
+    await add('taken');
+    const outcomes = await Promise.allSettled([put(store, 'first'), add('taken'), put(store, 'last')]);
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+    expect(await itemIds(store)).toEqual(['last']);
   });
 });
 

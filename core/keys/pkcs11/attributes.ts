@@ -24,7 +24,7 @@ export function findObjects({ api, session }: ObjectReader, template: Template):
   const found: Handle[] = [];
   api.C_FindObjectsInit(session, template);
   try {
-    for (let batch = api.C_FindObjects(session, FIND_BATCH); batch.length > 0; ) {
+    for (let batch = api.C_FindObjects(session, FIND_BATCH); batch.length > 0;) {
       found.push(...batch);
       if (found.length > FIND_LIMIT) throw new TokenFault('failed', `more than ${FIND_LIMIT} objects match`);
       batch = api.C_FindObjects(session, FIND_BATCH);

@@ -65,7 +65,8 @@ export function assertProtected({ label, protection }: KeyObject): void {
     neverExtractable === false ? 'CKA_NEVER_EXTRACTABLE is false' : undefined,
     local === false && !neverOutside ? 'CKA_LOCAL is false' : undefined,
   ].filter((fault) => fault !== undefined);
-  if (faults.length > 0) throw new TokenFault('insecure-key', `key "${label}" may leave its token: ${faults.join(', ')}`);
+  if (faults.length > 0)
+    throw new TokenFault('insecure-key', `key "${label}" may leave its token: ${faults.join(', ')}`);
 }
 
 function privateKeyTemplate({ id, label }: Partial<KeyReference>): Template {
@@ -129,13 +130,20 @@ function spkiOf(keyType: number | undefined, read: (type: number) => Buffer | un
     case PKCS11_V3.CKK_EC_EDWARDS:
       return ed25519Of(read(pkcs11js.CKA_EC_POINT));
     case PKCS11_V3.CKK_ML_DSA:
-      return both(read(PKCS11_V3.CKA_PARAMETER_SET), read(pkcs11js.CKA_VALUE), (set, value) => mlDsaSpki(mlDsaSet(set), value));
+      return both(read(PKCS11_V3.CKA_PARAMETER_SET), read(pkcs11js.CKA_VALUE), (set, value) =>
+        mlDsaSpki(mlDsaSet(set), value),
+      );
+    case undefined:
     default:
       return undefined;
   }
 }
 
-function both<T>(a: Buffer | undefined, b: Buffer | undefined, build: (a: Buffer, b: Buffer) => T | undefined): T | undefined {
+function both<T>(
+  a: Buffer | undefined,
+  b: Buffer | undefined,
+  build: (a: Buffer, b: Buffer) => T | undefined,
+): T | undefined {
   return a === undefined || b === undefined ? undefined : build(a, b);
 }
 

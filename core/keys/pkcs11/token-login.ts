@@ -73,7 +73,8 @@ function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {
 }
 
 function refuseLastTry({ flags }: TokenInfo): void {
-  if ((flags & pkcs11js.CKF_USER_PIN_LOCKED) !== 0) throw new TokenFault('pin-refused', 'the PIN of the token is locked');
+  if ((flags & pkcs11js.CKF_USER_PIN_LOCKED) !== 0)
+    throw new TokenFault('pin-refused', 'the PIN of the token is locked');
   if ((flags & pkcs11js.CKF_USER_PIN_FINAL_TRY) !== 0) {
     throw new TokenFault('pin-refused', 'one more wrong PIN would lock the token: log in once with another tool first');
   }
@@ -102,7 +103,9 @@ function describeToken(
     model: text(info.model),
     serialNumber: text(info.serialNumber),
     rsaDecryption: rsaDecryption ?? (offersRawRsa(api, slot, mechanisms) ? 'raw' : 'unwrap'),
-    sessions: isUnlimited(info.maxRwSessionCount) ? maxSessions : Math.max(1, Math.min(maxSessions, info.maxRwSessionCount - 1)),
+    sessions: isUnlimited(info.maxRwSessionCount)
+      ? maxSessions
+      : Math.max(1, Math.min(maxSessions, info.maxRwSessionCount - 1)),
   };
 }
 

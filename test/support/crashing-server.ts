@@ -1,0 +1,91 @@
+import { type FaultPoint } from '../../core/enrollment/issuance.ts';
+import { createSecret } from '../../core/enrollment/secrets.ts';
+import { InternalError } from '../../core/errors/muster-error.ts';
+import { serve, type RunningServer } from '../../server/composition/serve.ts';
+import { loadConfiguration } from '../../server/configuration/load.ts';
+
+/**
+ * A program, not a module: the whole server as `npm start` composes it, with P-256 authorities and a place to die at.
+ * Reads CrashingServerOptions from its first argument, tells its parent over the IPC channel when it listens, and ends
+ * with its parent.
+ */
+export interface CrashingServerOptions {
+  readonly dataFolder: string;
+  /** Settings by the name of their environment variable. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Kills itself when this point is reached for the `hit`-th time, counted from the start or from the message `arm`. */
+  readonly fault?: { readonly point: FaultPoint; readonly hit: number; readonly from: 'start' | 'arm' };
+  /** One-time passwords to make besides the device password. */
+  readonly oneTimePasswords: number;
+  readonly unsafeSynchronous?: 'OFF';
+}
+
+/** What the parent learns once the server listens. */
+export interface CrashingServerReady {
+  readonly mtlsPort: number;
+  readonly rootCertificate: string;
+  /** Opens the default endpoint as often as one likes, with the user name {@link FLEET_USER}. */
+  readonly devicePassword: string;
+  readonly oneTimePasswords: readonly string[];
+}
+
+/** The user name that goes with the device password. */
+export const FLEET_USER = 'fleet';
+
+const SECRET_LIFETIME_SECONDS = 3600;
+
+async function main(options: CrashingServerOptions): Promise<void> {
+  process.on('disconnect', () => process.exit(1));
+  const { fault, unsafeSynchronous } = options;
+  const server = await serve(configuration(options), {
+    algorithms: { rootAlgorithm: 'ec-p256', issuingAlgorithm: 'ec-p256' },
+    ...(unsafeSynchronous && { sqlite: { unsafeSynchronous } }),
+    ...(fault && { faultPoint: dieAt(fault) }),
+  });
+  process.once('SIGTERM', () => void server.close().then(() => process.exit(0)));
+  process.send?.(await ready(server, options));
+}
+
+function configuration({ dataFolder, settings }: CrashingServerOptions) {
+  const noFlags = { portBase: undefined, readyFile: undefined, configFile: undefined, help: false };
+  return loadConfiguration({ arguments: { ...noFlags, dataFolder }, environment: settings, folder: process.cwd() });
+}
+
+function dieAt({ point, hit, from }: NonNullable<CrashingServerOptions['fault']>): (reached: FaultPoint) => Promise<void> {
+  let left = from === 'start' ? hit : Number.POSITIVE_INFINITY;
+  process.on('message', (message) => {
+    if (message === 'arm') left = hit;
+  });
+  return async (reached) => {
+    if (reached === point && --left === 0) process.kill(process.pid, 'SIGKILL');
+  };
+}
+
+async function ready({ kernel, urls }: RunningServer, options: CrashingServerOptions): Promise<CrashingServerReady> {
+  const { store, endpoints, secretHash } = kernel;
+  const endpoint = await endpoints.resolve(undefined);
+  if (!endpoint) throw new InternalError('there is no default endpoint');
+  const common = {
+    tenant: endpoint.tenant,
+    endpoint: endpoint.id,
+    lifetimeSeconds: SECRET_LIFETIME_SECONDS,
+    createdBy: 'system:test',
+  };
+  return store.unit(async (tx) => {
+    const now = store.clock.now();
+    const device = await createSecret(tx, secretHash, now, { ...common, usage: 'device', username: FLEET_USER });
+    const oneTimePasswords: string[] = [];
+    for (let made = 0; made < options.oneTimePasswords; made += 1) {
+      const { secret } = await createSecret(tx, secretHash, now, { ...common, usage: 'one-time' });
+      oneTimePasswords.push(secret.reveal());
+    }
+    return {
+      mtlsPort: Number(new URL(urls.mtls).port),
+      rootCertificate: `${options.dataFolder}/root.pem`,
+      devicePassword: device.secret.reveal(),
+      oneTimePasswords,
+    };
+  });
+}
+
+await main(JSON.parse(process.argv[2] ?? '{}') as CrashingServerOptions);
