@@ -21,7 +21,11 @@ export function sequence<const F extends Fields>(typeName: string, fields: F): S
       try {
         for (; at < parts.length; at++) {
           const part = parts[at]!;
-          const isThere = part.presence === 'required' || isComponent(part, reader.peek(end));
+          if (part.presence === 'required') {
+            value[part.name] = part.schema.read(reader, end);
+            continue;
+          }
+          const isThere = isComponent(part, reader.peek(end));
           const read = isThere ? readComponent(reader, end, part) : absentComponent(reader, end, part);
           if (read !== undefined) value[part.name] = read;
         }

@@ -23,9 +23,10 @@ export class FairQueue<T extends object> {
     this.#size++;
   }
 
-  /** The next entry: the oldest of the tenant whose turn it is. */
-  take(): T | undefined {
+  /** The next entry: the oldest of the first tenant in turn that `mayStart` admits. */
+  take(mayStart: (tenant: string) => boolean = () => true): T | undefined {
     for (const [tenant, entries] of this.#tenants) {
+      if (!mayStart(tenant)) continue;
       const [entry] = entries;
       this.#tenants.delete(tenant);
       entries.delete(entry!);

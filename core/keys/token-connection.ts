@@ -4,6 +4,7 @@ import { backoffMs } from './backoff.ts';
 import type { MaybePromise, TokenBackend, TokenFacts } from './token-backend.ts';
 import { hsmOverloaded, hsmPinRefused, hsmUnavailable, translateFault } from './token-errors.ts';
 import { type OperationOptions, TokenJob } from './token-job.ts';
+import { TenantSlots } from './tenant-slots.ts';
 import { TurnBudget } from './turn-budget.ts';
 
 /** Bounds of the work on one token. */
@@ -55,6 +56,7 @@ export class TokenConnection {
   readonly #onChange: (health: ConnectionHealth) => void;
   readonly #queue = new FairQueue<TokenJob>();
   readonly #running = new Set<TokenJob>();
+  readonly #slots = new TenantSlots();
   #state: State = 'starting';
   #since: number;
   #lastError: string | undefined;
@@ -106,19 +108,24 @@ export class TokenConnection {
   }
 
   /**
-   * Runs an operation when its tenant's turn comes; at once, and with a plain result, when nothing waits and the token
-   * answers in this thread. Throws or rejects with MusterError only, or with the reason of the caller's signal.
+   * Runs an operation when its tenant's turn comes: at once when it need not wait. Throws or rejects with MusterError
+   * only, or with the reason of the caller's signal.
    */
   submit<T>(
     run: (backend: TokenBackend) => MaybePromise<T>,
     options: OperationOptions,
     timeoutMs = this.#limits.operationTimeoutMs,
-  ): MaybePromise<T> {
+  ): Promise<T> {
     options.signal?.throwIfAborted();
     this.#refuseUnlessServing();
     const job = new TokenJob(run, timeoutMs, options);
-    if (this.#queue.size === 0 && this.#mayStart()) this.#begin(job);
-    else this.#enqueue(job);
+    this.#slots.asked(job.tenant, performance.now());
+    if (this.#queue.size === 0 && this.#mayStart() && this.#mayTenantStart(job.tenant)) {
+      this.#begin(job);
+    } else {
+      this.#enqueue(job);
+      this.#pump(); // those who wait may have had their share
+    }
     return job.promise;
   }
 
@@ -150,6 +157,10 @@ export class TokenConnection {
     return this.#state === 'up' && this.#running.size < this.#concurrency() && !this.#turn.spent;
   }
 
+  #mayTenantStart(tenant: string): boolean {
+    return this.#slots.mayStart(tenant, this.#concurrency(), performance.now());
+  }
+
   #concurrency(): number {
     return Math.min(this.#limits.concurrency, this.#facts?.sessions ?? 1);
   }
@@ -169,7 +180,11 @@ export class TokenConnection {
   }
 
   #pump(): void {
-    while (this.#queue.size > 0 && this.#mayStart()) this.#begin(this.#queue.take()!);
+    while (this.#mayStart()) {
+      const job = this.#queue.take((tenant) => this.#mayTenantStart(tenant));
+      if (job === undefined) return;
+      this.#begin(job);
+    }
   }
 
   #begin<T>(job: TokenJob<T>): void {
@@ -190,15 +205,18 @@ export class TokenConnection {
   #await<T>(job: TokenJob<T>, outcome: Promise<T>): void {
     const running = job as TokenJob;
     this.#running.add(running);
+    this.#slots.started(job.tenant);
     this.#startWatch();
     outcome.then(
       (value) => {
+        this.#slots.ended(job.tenant);
         if (!this.#running.delete(running)) return; // given up meanwhile
         this.#measure(performance.now() - job.startedAt);
         job.resolve(value);
         this.#pump();
       },
       (error: unknown) => {
+        this.#slots.ended(job.tenant);
         if (!this.#running.delete(running)) return;
         this.#failed(job, error);
         this.#pump();

@@ -1,5 +1,5 @@
 /** Work done in this thread before the event loop gets its turn, milliseconds. */
-const BUDGET_MS = 2;
+const BUDGET_MS = 0.5;
 
 /** Counts the work done in this thread since the event loop last turned. */
 export class TurnBudget {

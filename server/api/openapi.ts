@@ -1,6 +1,7 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { problemSchema } from './views.ts';
 
 const description = `Muster enrols network devices. Every request but the documentation carries a bearer token
 (\`muster token create\`). Errors are problem details (RFC 9457) with a stable \`code\`. Lists are paged: \`nextCursor\` of
@@ -16,7 +17,18 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
       security: [{ bearer: [] }],
     },
+    transform: ({ schema, url }) => ({ schema: withProblems(schema), url }),
   });
   // The pages of the documentation run scripts of their own, so they have a policy of their own.
   await app.register(fastifySwaggerUi, { routePrefix: '/api/docs', staticCSP: true, logLevel: 'warn' });
+}
+
+/** Every route may answer with problem details; they are described here once. */
+function withProblems(schema: FastifySchema | undefined): FastifySchema {
+  const problem = {
+    description: 'What went wrong',
+    content: { 'application/problem+json': { schema: problemSchema } },
+  };
+  const answers = typeof schema?.response === 'object' ? schema.response : {};
+  return { ...schema, response: { ...answers, '4xx': problem, '5xx': problem } };
 }

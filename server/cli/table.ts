@@ -39,7 +39,7 @@ export function formatFields(fields: readonly (readonly [string, unknown])[]): s
 
 function fieldText(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value.join(', ');
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value.join(', ') || 'none';
   return JSON.stringify(value);
 }
 

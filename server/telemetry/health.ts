@@ -18,11 +18,17 @@ const storeDeadlineMilliseconds = 1_000;
 export function registerHealth(app: FastifyInstance, sources: HealthSources): void {
   const config = { alwaysAnswers: true, access: 'public' } as const;
   const schema = { hide: true };
-  app.get('/healthz', { config, schema }, (_request, reply) => reply.type('text/plain').send('ok\n'));
-  app.get('/readyz', { config, schema }, async (_request, reply) => {
-    const faults = [...(await storeFault(sources)), ...tokenFault(sources)];
-    reply.type('text/plain').code(faults.length === 0 ? 200 : 503);
-    return faults.length === 0 ? 'ready\n' : `not ready: ${faults.join(', ')}\n`;
+  // Load balancers like to ask by HEAD.
+  const route = { method: ['GET', 'HEAD'], config, schema };
+  app.route({ ...route, url: '/healthz', handler: (_request, reply) => reply.type('text/plain').send('ok\n') });
+  app.route({
+    ...route,
+    url: '/readyz',
+    handler: async (_request, reply) => {
+      const faults = [...(await storeFault(sources)), ...tokenFault(sources)];
+      reply.type('text/plain').code(faults.length === 0 ? 200 : 503);
+      return faults.length === 0 ? 'ready\n' : `not ready: ${faults.join(', ')}\n`;
+    },
   });
 }
 

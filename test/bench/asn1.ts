@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+import { Pkcs10CertificateRequest } from '@peculiar/x509';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { decode, encode } from '../../core/asn1/codec.ts';
@@ -28,6 +30,7 @@ export function measureAsn1(): readonly Measurement[] {
     measure(`decode request (${request.length} octets), codec`, () => decode(CertificationRequest, request)),
     measure('decode request, x509', () => parseCertificationRequest(request)),
     measure('decode request, asn1js', () => asn1js.fromBER(request)),
+    measure('decode request, @peculiar/x509', () => new Pkcs10CertificateRequest(request)),
     measure('decode request, pkijs', () => pkijs.CertificationRequest.fromBER(request)),
     measure(`encode TBSCertificate (${tbsDer.length} octets), codec`, () => encode(TBSCertificate, tbs)),
     measure('encode TBSCertificate, x509', () => encodeTbsCertificate(template)),

@@ -4,13 +4,8 @@ import { decodeCertsOnly } from '../../core/cms/certs-only.ts';
 import { certificateFingerprint } from '../../core/x509/certificate.ts';
 import { parseCertificationRequest } from '../../core/x509/certification-request.ts';
 import { spkiSha256 } from '../../core/x509/public-key.ts';
+import type { Credential } from '../support/crashing-server.ts';
 import { makeCsr } from '../support/test-pki.ts';
-
-/** The user name and password a request is made with, on each of its tries. */
-export interface Credential {
-  readonly username: string;
-  readonly password: string;
-}
 
 /** One enrolment as its device sees it: the same key, request and credential however often it asks. */
 export interface DeviceRequest {

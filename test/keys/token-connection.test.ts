@@ -54,6 +54,20 @@ describe('the connection to a token', () => {
       await Promise.all(flood);
     });
 
+    it('keeps a session free for those who ask seldom, and gives it to the only one who asks', async () => {
+      const token = new FakeToken();
+      token.serviceMs = 30;
+      await connect(token, { concurrency: 3 });
+      await Promise.all(Array.from({ length: 9 }, () => sign('flood')));
+      expect(token.mostInside).toBe(3);
+      await sign('quiet');
+      const flood = Array.from({ length: 9 }, () => sign('flood'));
+      expect(connection.health()).toMatchObject({ running: 2, waiting: 7 });
+      const quiet = sign('quiet');
+      expect(connection.health()).toMatchObject({ running: 3, waiting: 7 });
+      await Promise.all([...flood, quiet]);
+    });
+
     it('does the same with a token that computes in this thread, and lets the event loop turn', async () => {
       const token = new FakeToken({ remote: false });
       token.inThread = true;

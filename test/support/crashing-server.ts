@@ -24,13 +24,17 @@ export interface CrashingServerOptions {
 export interface CrashingServerReady {
   readonly mtlsPort: number;
   readonly rootCertificate: string;
-  /** Opens the default endpoint as often as one likes, with the user name {@link FLEET_USER}. */
-  readonly devicePassword: string;
-  readonly oneTimePasswords: readonly string[];
+  /** Opens the default endpoint as often as one likes. */
+  readonly device: Credential;
+  /** Each opens it once. */
+  readonly oneTime: readonly Credential[];
 }
 
-/** The user name that goes with the device password. */
-export const FLEET_USER = 'fleet';
+/** What a device authenticates with. */
+export interface Credential {
+  readonly username: string;
+  readonly password: string;
+}
 
 const SECRET_LIFETIME_SECONDS = 3600;
 
@@ -73,17 +77,18 @@ async function ready({ kernel, urls }: RunningServer, options: CrashingServerOpt
   };
   return store.unit(async (tx) => {
     const now = store.clock.now();
-    const device = await createSecret(tx, secretHash, now, { ...common, usage: 'device', username: FLEET_USER });
-    const oneTimePasswords: string[] = [];
+    const username = 'fleet';
+    const { secret: forAll } = await createSecret(tx, secretHash, now, { ...common, usage: 'device', username });
+    const oneTime: Credential[] = [];
     for (let made = 0; made < options.oneTimePasswords; made += 1) {
       const { secret } = await createSecret(tx, secretHash, now, { ...common, usage: 'one-time' });
-      oneTimePasswords.push(secret.reveal());
+      oneTime.push({ username: `device-${made}`, password: secret.reveal() });
     }
     return {
       mtlsPort: Number(new URL(urls.mtls).port),
       rootCertificate: `${options.dataFolder}/root.pem`,
-      devicePassword: device.secret.reveal(),
-      oneTimePasswords,
+      device: { username, password: forAll.reveal() },
+      oneTime,
     };
   });
 }

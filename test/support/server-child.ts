@@ -9,6 +9,16 @@ const PROGRAM = fileURLToPath(new URL('crashing-server.ts', import.meta.url));
 const START_LIMIT_MS = 90_000;
 const END_LIMIT_MS = 30_000;
 
+/** Ports that nobody uses, and a URL for certificates that does not depend on them. */
+export const PRIVATE_SETTINGS = {
+  MUSTER_LISTENERS_PLAIN_PORT: '0',
+  MUSTER_LISTENERS_MTLS_PORT: '0',
+  MUSTER_LISTENERS_TLS_PORT: '0',
+  MUSTER_LISTENERS_ADMIN_PORT: '0',
+  MUSTER_PUBLIC_URLS_PLAIN: 'http://muster.test',
+  MUSTER_LOG_LEVEL: 'warn',
+};
+
 /** How a server process ended. */
 export interface ServerEnd {
   readonly code: number | null;

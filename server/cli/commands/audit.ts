@@ -26,7 +26,7 @@ const columns: readonly Column<Entry>[] = [
 ];
 
 /** The flag that chooses a log. */
-export function logOption(): Option {
+function logOption(): Option {
   return new Option('--log <log>', 'the log of the tenant, or that of the installation')
     .choices(['tenant', 'installation'])
     .default('tenant');

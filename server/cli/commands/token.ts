@@ -1,10 +1,7 @@
 import { type Command, Option } from 'commander';
-import { ROLES, type Role, type Scope, SCOPES } from '../../api/access.ts';
-import { resolveTenant } from '../../api/tenants.ts';
-import { createToken } from '../../api/tokens.ts';
-import { CliError, EXIT } from '../exit-code.ts';
-import { openLocalStore } from '../local-store.ts';
-import type { Session, SessionOf } from '../session.ts';
+import { ROLES, SCOPES } from '../../api/access.ts';
+import type { OfflineTokenOptions } from '../offline-token.ts';
+import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount, parseDuration } from '../values.ts';
 
@@ -51,13 +48,8 @@ export function tokenCommands(program: Command, sessionOf: SessionOf): void {
     });
 }
 
-interface CreateOptions {
-  readonly label: string;
-  readonly role: Role;
-  readonly scope?: Scope[];
-  readonly lifetime?: number;
+interface CreateOptions extends OfflineTokenOptions {
   readonly offline: boolean;
-  readonly config?: string;
 }
 
 function addCreate(group: Command, sessionOf: SessionOf): void {
@@ -76,18 +68,12 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     )
     .action(async (options: CreateOptions, command: Command) => {
       const session = sessionOf(command);
-      if (options.offline) return createOffline(session, options);
+      if (options.offline) {
+        // Loaded here alone: the database drivers would slow down every other command.
+        const { createTokenOffline } = await import('../offline-token.ts');
+        return createTokenOffline(session, options);
+      }
       const { label, role, scope: scopes, lifetime: lifetimeSeconds } = options;
       session.printObject(await session.client().post<object>('/tokens', { label, role, scopes, lifetimeSeconds }));
     });
-}
-
-async function createOffline(session: Session, { label, role, scope, lifetime, config }: CreateOptions): Promise<void> {
-  await using store = await openLocalStore(session, config);
-  const { tenant: name } = session.options;
-  const tenant = name === undefined ? undefined : await resolveTenant(store, name);
-  if (name !== undefined && tenant === undefined) throw new CliError(EXIT.notFound, `no tenant is named ${name}`);
-  const request = { label, role, tenant, scopes: scope, lifetimeSeconds: lifetime, createdBy: 'system:offline' };
-  const issued = await store.unit((tx) => createToken(tx, store.clock.now(), request));
-  session.printObject({ id: issued.id, token: issued.token.reveal() });
 }

@@ -34,6 +34,7 @@ describe('the OpenAPI document', () => {
       expect(operation, `${method} ${url}`).toBeDefined();
       expect(operation!.summary, `${method} ${url}`).toBeTruthy();
       expect(operation!.tags, `${method} ${url}`).toHaveLength(1);
+      expect(Object.keys(operation!.responses), `${method} ${url}`).toEqual(expect.arrayContaining(['4XX', '5XX']));
     }
     expect(Object.keys(document.paths).every((path) => path.startsWith('/api/v1/'))).toBe(true);
   });

@@ -1,5 +1,5 @@
-import { pino } from 'pino';
 import type { ListenerContext, ListenerLimits, ObservedRequest } from '../../../server/http/listener.ts';
+import { createLog } from '../../../server/telemetry/log.ts';
 import { Pressure } from '../../../server/http/pressure.ts';
 
 const limits: ListenerLimits = {
@@ -22,7 +22,7 @@ export function listenerContext(changed: Partial<ListenerLimits> = {}, pressure 
   const observed: ObservedRequest[] = [];
   const logged: string[] = [];
   return {
-    logger: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
+    logger: createLog('debug', { write: (line: string) => void logged.push(line) }),
     limits: { ...limits, ...changed },
     pressure,
     observe: (request) => void observed.push(request),

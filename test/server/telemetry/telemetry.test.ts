@@ -97,5 +97,6 @@ it('healthz answers whatever is broken; readyz says what is', async () => {
   store = () => new Promise(() => undefined);
   expect(await get('/readyz')).toEqual([503, 'not ready: the database does not answer, no token is up\n']);
   expect(await get('/healthz')).toEqual([200, 'ok\n']);
+  expect((await listener.app.inject({ method: 'HEAD', url: '/healthz' })).statusCode).toBe(200);
   await listener.app.close();
 });
