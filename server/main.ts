@@ -16,7 +16,13 @@ async function main(): Promise<void> {
   const stop = (): void => {
     // A second signal means now.
     process.once('SIGINT', () => process.exit(130));
-    void server.close().then(() => process.exit(0));
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error('muster could not stop cleanly:', error);
+        process.exit(1);
+      },
+    );
   };
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);

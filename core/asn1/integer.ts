@@ -113,7 +113,7 @@ function readSmall(reader: Reader, end: number): number {
 
 function readBig(reader: Reader, end: number): bigint {
   const octets = reader.view(reader.offset, end);
-  const magnitude = BigInt(`0x${octets.toHex()}`);
+  const magnitude = BigInt(`0x${Buffer.from(octets).toString('hex')}`);
   reader.offset = end;
   return octets[0]! < 0x80 ? magnitude : BigInt.asIntN(octets.length * 8, magnitude);
 }

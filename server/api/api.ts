@@ -22,6 +22,10 @@ export async function registerApi(app: FastifyInstance, context: ApiContext): Pr
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   });
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
   await limitRequests(app, context.requestsPerMinute);
   await registerOpenApi(app, context.version);
   await app.register(async (scope) => {

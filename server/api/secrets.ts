@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { appendAudit } from '../../core/audit/log.ts';
 import { createSecret, listSecrets, revokeSecret, type SecretDescription } from '../../core/enrollment/secrets.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
+import type { Unit } from '../../core/store/store.ts';
 import { actorOf } from './access.ts';
 import { principalOf, tenantIdOf } from './authentication.ts';
 import type { ApiContext } from './context.ts';
@@ -94,31 +95,16 @@ function createRoute(app: ApiScope, { store, endpoints, secretHash }: SecretCont
     if (draft.usage === 'device' && draft.username === undefined) {
       throw new PeerError('malformed-request', 'username: a device password belongs to a user name');
     }
-    const endpoint = await endpointOf(endpoints, tenant, label);
-    const actor = actorOf(principalOf(request));
+    const endpoint = (await endpointOf(endpoints, tenant, label)).id;
     const now = store.clock.now();
+    const actor = actorOf(principalOf(request));
     const issued = await store.unit(async (tx) => {
-      const made = await createSecret(tx, secretHash, now, {
-        tenant,
-        endpoint: endpoint.id,
-        createdBy: actor,
-        ...draft,
-      });
-      const details = { endpoint: label, ...draft };
-      await appendAudit(tx, {
-        tenant,
-        at: now,
-        actor,
-        action: 'secret.created',
-        object: `secret:${made.id}`,
-        outcome: 'success',
-        details,
-      });
+      const made = await createSecret(tx, secretHash, now, { tenant, endpoint, createdBy: actor, ...draft });
+      await audit(tx, { tenant, at: now, actor, action: 'secret.created', id: made.id, details: request.body });
       return made;
     });
-    return reply
-      .code(201)
-      .send({ id: issued.id, secret: issued.secret.reveal(), expiresAt: timeText(issued.expiresAt) });
+    const { id, secret, expiresAt } = issued;
+    return reply.code(201).send({ id, secret: secret.reveal(), expiresAt: timeText(expiresAt) });
   });
 }
 
@@ -136,20 +122,26 @@ function revokeRoute(app: ApiScope, { store }: SecretContext): void {
     const actor = actorOf(principalOf(request));
     const at = store.clock.now();
     await store.unit(async (tx) => {
-      if (!(await revokeSecret(tx, tenant, id)))
+      if (!(await revokeSecret(tx, tenant, id))) {
         throw new PeerError('not-found', 'no such secret, or it is spent or revoked');
-      await appendAudit(tx, {
-        tenant,
-        at,
-        actor,
-        action: 'secret.revoked',
-        object: `secret:${id}`,
-        outcome: 'success',
-        details: {},
-      });
+      }
+      await audit(tx, { tenant, at, actor, action: 'secret.revoked', id, details: {} });
     });
     return reply.code(204).send(null);
   });
+}
+
+interface SecretEvent {
+  readonly tenant: string;
+  readonly at: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly id: string;
+  readonly details: Readonly<Record<string, string | number>>;
+}
+
+function audit(tx: Unit, { id, ...event }: SecretEvent): Promise<void> {
+  return appendAudit(tx, { ...event, object: `secret:${id}`, outcome: 'success' });
 }
 
 function viewOf(row: SecretDescription, endpoint: string, now: number) {

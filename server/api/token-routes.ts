@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { PeerError, PolicyError } from '../../core/errors/muster-error.ts';
 import type { Store } from '../../core/store/store.ts';
-import { actorOf, ROLES, ROLE_SCOPES, SCOPES } from './access.ts';
+import { actorOf, type Principal, ROLES, ROLE_SCOPES, type Scope, SCOPES } from './access.ts';
 import { principalOf } from './authentication.ts';
 import { listQuery, objectQuery, pageFrom, pageOf, readPage } from './paging.ts';
 import { createToken, listTokens, revokeToken, type TokenDescription } from './tokens.ts';
@@ -41,74 +41,77 @@ const tokenDraft = Type.Object(
 
 const issuedToken = Type.Object({ id: Type.String(), token: Type.String({ description: 'Shown this once.' }) });
 
+const tags = ['tokens'];
+const writing = { access: 'tokens:write', about: 'either' } as const;
+
 /** Bearer tokens: list, create (shown once), revoke. */
 export function tokenRoutes(app: ApiScope, store: Store): void {
-  const tags = ['tokens'];
-  app.get(
-    '/tokens',
-    {
-      config: { access: 'tokens:read', about: 'either' },
-      schema: { tags, summary: 'List bearer tokens', querystring: listQuery({}), response: { 200: pageOf(tokenView) } },
-    },
-    ({ query, tenant }) => {
-      const now = store.clock.now();
-      return readPage(
-        pageFrom(query),
-        (page) => listTokens(store, tenant ?? undefined, page),
-        (row) => row.id,
-        (row) => viewOf(row, now),
-      );
-    },
-  );
-  app.post(
-    '/tokens',
-    {
-      config: { access: 'tokens:write', about: 'either' },
-      schema: {
-        tags,
-        summary: 'Create a bearer token',
-        querystring: objectQuery,
-        body: tokenDraft,
-        response: { 201: issuedToken },
-      },
-    },
-    async (request, reply) => {
-      const { label, lifetimeSeconds, scopes: narrowed } = request.body;
-      const principal = principalOf(request);
-      for (const scope of narrowed ?? ROLE_SCOPES[request.body.role]) {
-        if (!principal.scopes.has(scope))
-          throw new PolicyError('not-authorized', `a token cannot give away ${scope}, which it does not have`);
-      }
-      const draft = { label, role: request.body.role, scopes: narrowed, lifetimeSeconds };
-      const tenant = request.tenant ?? undefined;
-      const issued = await store.unit((tx) =>
-        createToken(tx, store.clock.now(), { ...draft, tenant, createdBy: actorOf(principal) }),
-      );
-      return reply.code(201).send({ id: issued.id, token: issued.token.reveal() });
-    },
-  );
-  app.delete(
-    '/tokens/:id',
-    {
-      config: { access: 'tokens:write', about: 'either' },
-      schema: {
-        tags,
-        summary: 'Revoke a bearer token',
-        params: idParameters,
-        querystring: objectQuery,
-        response: { 204: Type.Null() },
-      },
-    },
-    async (request, reply) => {
-      const actor = actorOf(principalOf(request));
-      const { id } = request.params;
-      const revoked = await store.unit((tx) =>
-        revokeToken(tx, store.clock.now(), request.tenant ?? undefined, id, actor),
-      );
-      if (!revoked) throw new PeerError('not-found', 'no such token, or it is revoked already');
-      return reply.code(204).send(null);
-    },
-  );
+  listRoute(app, store);
+  createRoute(app, store);
+  revokeRoute(app, store);
+}
+
+function listRoute(app: ApiScope, store: Store): void {
+  const config = { access: 'tokens:read', about: 'either' } as const;
+  const schema = {
+    tags,
+    summary: 'List bearer tokens',
+    querystring: listQuery({}),
+    response: { 200: pageOf(tokenView) },
+  };
+  app.get('/tokens', { config, schema }, ({ query, tenant }) => {
+    const now = store.clock.now();
+    return readPage(
+      pageFrom(query),
+      (page) => listTokens(store, tenant ?? undefined, page),
+      (row) => row.id,
+      (row) => viewOf(row, now),
+    );
+  });
+}
+
+function createRoute(app: ApiScope, store: Store): void {
+  const schema = {
+    tags,
+    summary: 'Create a bearer token',
+    querystring: objectQuery,
+    body: tokenDraft,
+    response: { 201: issuedToken },
+  };
+  app.post('/tokens', { config: writing, schema }, async (request, reply) => {
+    const { label, role: wanted, lifetimeSeconds, scopes: narrowed } = request.body;
+    const principal = principalOf(request);
+    assertNotMore(principal, narrowed ?? ROLE_SCOPES[wanted]);
+    const draft = { label, role: wanted, scopes: narrowed, lifetimeSeconds, createdBy: actorOf(principal) };
+    const tenant = request.tenant ?? undefined;
+    const issued = await store.unit((tx) => createToken(tx, store.clock.now(), { ...draft, tenant }));
+    return reply.code(201).send({ id: issued.id, token: issued.token.reveal() });
+  });
+}
+
+function revokeRoute(app: ApiScope, store: Store): void {
+  const schema = {
+    tags,
+    summary: 'Revoke a bearer token',
+    params: idParameters,
+    querystring: objectQuery,
+    response: { 204: Type.Null() },
+  };
+  app.delete('/tokens/:id', { config: writing, schema }, async (request, reply) => {
+    const actor = actorOf(principalOf(request));
+    const { id } = request.params;
+    const now = store.clock.now();
+    const revoked = await store.unit((tx) => revokeToken(tx, now, request.tenant ?? undefined, id, actor));
+    if (!revoked) throw new PeerError('not-found', 'no such token, or it is revoked already');
+    return reply.code(204).send(null);
+  });
+}
+
+/** A token gives away only what it has. */
+function assertNotMore(principal: Principal, scopes: readonly Scope[]): void {
+  const missing = scopes.find((scope) => !principal.scopes.has(scope));
+  if (missing === undefined) return;
+  throw new PolicyError('not-authorized', `a token cannot give away ${missing}, which it does not have`);
 }
 
 function viewOf(row: TokenDescription, now: number) {

@@ -122,9 +122,9 @@ export async function revokeToken(
   let query = tx.db<ApiTables>().updateTable('api_tokens').set({ revoked_at: now });
   query = query.where('id', '=', id).where('revoked_at', 'is', null);
   if (tenant !== undefined) query = query.where('tenant', '=', tenant);
-  const result = await query.executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) return false;
-  await auditToken(tx, now, actor, 'token.revoked', id, tenant, {});
+  const revoked = await query.returning('tenant').executeTakeFirst();
+  if (revoked === undefined) return false;
+  await auditToken(tx, now, actor, 'token.revoked', id, revoked.tenant ?? undefined, {});
   return true;
 }
 

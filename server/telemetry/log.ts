@@ -44,11 +44,19 @@ export function createLog(level: string, destination?: DestinationStream): Log {
   return pino(options, destination ?? pino.destination({ dest: 1, sync: false, minLength: 4_096, periodicFlush: 500 }));
 }
 
-/** Writes out what is buffered; resolves when it is written. */
+/** Writes out what is buffered; resolves when it is written, and on disk where it goes to one. */
 export function flushLog(log: Log): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  log.flush((error) => (error === undefined || error === null ? resolve() : reject(error)));
+  log.flush((error?: NodeJS.ErrnoException | null) => {
+    if (error === undefined || error === null || isWrittenAnyway(error)) resolve();
+    else reject(error);
+  });
   return promise;
+}
+
+/** fsync(2): EINVAL of a pipe, a terminal or a socket, where there is nothing to synchronise. */
+function isWrittenAnyway({ syscall, code }: NodeJS.ErrnoException): boolean {
+  return syscall === 'fsync' && (code === 'EINVAL' || code === 'ENOTSUP');
 }
 
 /** What the log holds of an error: no enumerable extras, which may hold a request or a statement with its values. */

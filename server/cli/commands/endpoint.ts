@@ -25,7 +25,9 @@ const columns: readonly Column<Endpoint>[] = [
 export function endpointCommands(program: Command, sessionOf: SessionOf): void {
   const group = program.command('endpoint').description('the labels under which devices enrol');
   addReading(group, sessionOf);
-  addWriting(group, sessionOf);
+  addCreate(group, sessionOf);
+  addSet(group, sessionOf);
+  addDelete(group, sessionOf);
 }
 
 function addReading(group: Command, sessionOf: SessionOf): void {
@@ -52,7 +54,7 @@ Settings are KEY=VALUE; values are YAML. null closes a protocol or lifts a limit
 
 Examples:`;
 
-function addWriting(group: Command, sessionOf: SessionOf): void {
+function addCreate(group: Command, sessionOf: SessionOf): void {
   group
     .command('create <label> [settings...]')
     .description('create an endpoint; it is closed for every protocol until one is opened')
@@ -69,6 +71,9 @@ function addWriting(group: Command, sessionOf: SessionOf): void {
       const body = { label, profile, authority, ...settingsOf(settings, options) };
       session.printObject(await session.client().post<Endpoint>('/endpoints', body));
     });
+}
+
+function addSet(group: Command, sessionOf: SessionOf): void {
   group
     .command('set <label> [settings...]')
     .description('change settings of an endpoint; what is not named stays')
@@ -85,6 +90,9 @@ function addWriting(group: Command, sessionOf: SessionOf): void {
           .patch<Endpoint>(`/endpoints/${encodeURIComponent(label)}`, settingsOf(settings, options)),
       );
     });
+}
+
+function addDelete(group: Command, sessionOf: SessionOf): void {
   group
     .command('delete <label>')
     .description('delete an endpoint that never enrolled anything')

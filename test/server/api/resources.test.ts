@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENGINES } from '../../support/stores.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { seeded } from '../support/seed.ts';
 
 const ours = seeded('default');
 
-describe('REST resources', () => {
+describe.each(ENGINES)('REST resources on %s', (engine) => {
   let server: ApiServer;
   let admin: string;
   beforeAll(async () => {
-    server = await ApiServer.start();
+    server = await ApiServer.start(0, engine);
     admin = await server.token('admin');
   });
   afterAll(() => server[Symbol.asyncDispose]());

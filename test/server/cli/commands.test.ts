@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuditSequencer } from '../../../core/audit/audit-sequencer.ts';
 import { checkpointDirectory } from '../../../core/audit/checkpoint-memory.ts';
 import { appendAudit } from '../../../core/audit/log.ts';
-import { EXIT } from '../../../server/cli/exit-code.ts';
+import { EXIT, EXIT_MEANINGS } from '../../../server/cli/exit-code.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { seeded } from '../support/seed.ts';
 import { selfSigned } from '../support/tls-identity.ts';
@@ -158,6 +158,13 @@ describe('the command line', () => {
   it('doctor and exit-codes', async () => {
     expect((await cli('doctor')).out).toContain('ok       well');
     expect((await cli('exit-codes')).out).toMatch(/^CODE +NAME +MEANING\n0 +ok/);
+  });
+
+  it('documents each exit code as it is', () => {
+    const readme = readFileSync('server/cli/README.md', 'utf8');
+    for (const [name, code] of Object.entries(EXIT)) {
+      expect(readme).toContain(`| ${code} | ${EXIT_MEANINGS[name as keyof typeof EXIT]} |`);
+    }
   });
 
   it('shows no control character of a device to the terminal', async () => {

@@ -9,9 +9,10 @@ import { StoredEndpoints } from '../../../core/enrollment/endpoints.ts';
 import { enrollmentMigrations } from '../../../core/enrollment/migrations.ts';
 import { secretHash } from '../../../core/enrollment/secrets.ts';
 import { migrate } from '../../../core/store/migrations.ts';
+import { openPostgres } from '../../../core/store/postgres-store.ts';
 import { openSqlite } from '../../../core/store/sqlite-store.ts';
 import { storeMigrations } from '../../../core/store/store-migrations.ts';
-import type { Store } from '../../../core/store/store.ts';
+import type { Engine, Store } from '../../../core/store/store.ts';
 import { inventoryMigrations } from '../../../devices/inventory/migrations.ts';
 import type { Role, Scope } from '../../../server/api/access.ts';
 import { registerApi } from '../../../server/api/api.ts';
@@ -22,6 +23,7 @@ import { listen } from '../../../server/http/listening.ts';
 import { createLog } from '../../../server/telemetry/log.ts';
 import { Metrics } from '../../../server/telemetry/metrics.ts';
 import { Telemetry } from '../../../server/telemetry/telemetry.ts';
+import { freshDatabase } from '../../support/postgres.ts';
 import { listenerContext } from './listener-context.ts';
 import { seedCertificate, seedTenant } from './seed.ts';
 import { selfSigned } from './tls-identity.ts';
@@ -46,9 +48,12 @@ export class ApiServer implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  static async start(requestsPerMinute = 0): Promise<ApiServer> {
+  static async start(requestsPerMinute = 0, engine: Engine = 'sqlite'): Promise<ApiServer> {
     const folder = mkdtempSync(join(tmpdir(), 'muster-api-'));
-    const store = await openSqlite({ file: join(folder, 'muster.db') });
+    const store =
+      engine === 'sqlite'
+        ? await openSqlite({ file: join(folder, 'muster.db') })
+        : await openPostgres({ url: await freshDatabase() });
     await migrate(store, [
       ...storeMigrations,
       ...auditMigrations,
