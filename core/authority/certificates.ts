@@ -1,6 +1,6 @@
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
-import { certificateFingerprint, type Certificate } from '../x509/certificate.ts';
+import { certificateFingerprint, type Certificate, type TbsCertificate } from '../x509/certificate.ts';
 import { generalNameToText, type GeneralName } from '../x509/general-name.ts';
 import { commonNames, nameToText } from '../x509/name.ts';
 import { spkiSha256 } from '../x509/public-key.ts';
@@ -22,7 +22,7 @@ export interface CertificateOrigin {
 export async function recordCertificate(
   tx: Unit,
   origin: CertificateOrigin,
-  certificate: Certificate,
+  certificate: TbsCertificate & { readonly der: Uint8Array },
   names: readonly GeneralName[],
 ): Promise<void> {
   await tx.affected(insertCertificate, {
@@ -38,16 +38,19 @@ export async function recordCertificate(
   });
   const { tenant, id } = origin;
   for (const value of commonNames(certificate.subject)) {
-    await tx.affected(insertName, { tenant, certificate: id, kind: 'cn', value: value.toLowerCase() });
+    await tx.affected(insertName, { tenant, certificate: id, kind: 'cn', value: searchKey(value) });
   }
   for (const name of names) {
-    await tx.affected(insertName, {
-      tenant,
-      certificate: id,
-      kind: name.kind,
-      value: generalNameToText(name).toLowerCase(),
-    });
+    const value = searchKey(generalNameToText(name));
+    await tx.affected(insertName, { tenant, certificate: id, kind: name.kind, value });
   }
+}
+
+const MAX_SEARCH_KEY = 255;
+
+/** A name as it is searched by: a copy without case, cut to what the index of either engine takes. */
+function searchKey(name: string): string {
+  return name.toLowerCase().slice(0, MAX_SEARCH_KEY).toWellFormed();
 }
 
 /** What decides whether a certificate of ours may still be used. */
@@ -55,17 +58,19 @@ export interface CertificateStatus {
   readonly id: string;
   readonly status: CertificateRow['status'];
   readonly device: string | null;
-  readonly authority: string | null;
+  readonly profile: string | null;
 }
 
-/** The status of a tenant's certificate by fingerprint; `undefined` when the tenant has no such certificate. */
+/** The status of a certificate that an authority of this tenant issued; `undefined` when the tenant has no such certificate. */
 export async function certificateStatus(
   store: Store,
   tenant: string,
-  fingerprint: string,
+  authority: string,
+  certificate: Certificate,
 ): Promise<CertificateStatus | undefined> {
-  const [row] = await store.query(statusByFingerprint, { tenant, fingerprint });
-  return row;
+  const [row] = await store.query(statusBySerial, { tenant, authority, serialNumber: certificate.serialNumber });
+  // The same serial number in other octets is another certificate.
+  return row?.fingerprint === certificateFingerprint(certificate.der) ? row : undefined;
 }
 
 /** The DER of a tenant's certificate by id; `undefined` when the tenant has none. */
@@ -105,10 +110,13 @@ export interface CertificateFilter {
   readonly device?: string | undefined;
   readonly status?: CertificateRow['status'] | undefined;
   readonly serialNumber?: string | undefined;
-  /** Equals a common name or a subjectAltName (as text), without case. */
+  /** Equals a common name or a subjectAltName (as text), without case; of long ones the first 255 characters count. */
   readonly name?: string | undefined;
   readonly expiresBefore?: number | undefined;
 }
+
+/** A name is found with and without the kind that its text starts with. */
+const NAME_KINDS = ['dns', 'ip', 'email', 'uri'] as const;
 
 /** The certificates of a tenant in order of id (which is the order they were made in), after `after`. */
 export function listCertificates(store: Store, tenant: string, filter: CertificateFilter): Promise<CertificateRow[]> {
@@ -119,9 +127,10 @@ export function listCertificates(store: Store, tenant: string, filter: Certifica
   if (filter.serialNumber !== undefined) query = query.where('serial_number', '=', filter.serialNumber);
   if (filter.expiresBefore !== undefined) query = query.where('not_after', '<', filter.expiresBefore);
   if (filter.name !== undefined) {
-    const value = filter.name.toLowerCase();
+    const text = searchKey(filter.name);
+    const values = [text, ...NAME_KINDS.map((kind) => `${kind}:${text}`)];
     query = query.where('id', 'in', (eb) =>
-      eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', '=', value),
+      eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', 'in', values),
     );
   }
   return query.orderBy('id').limit(filter.limit).execute();
@@ -189,16 +198,19 @@ const insertName = statement<AuthorityTables>()(
   (db, p: { tenant: string; certificate: string; kind: string; value: string }) =>
     db
       .insertInto('certificate_names')
-      .values({ tenant: p.tenant, certificate: p.certificate, kind: p.kind, value: p.value }),
+      .values({ tenant: p.tenant, certificate: p.certificate, kind: p.kind, value: p.value })
+      // A device may name itself twice.
+      .onConflict((conflict) => conflict.doNothing()),
 );
 
-const statusByFingerprint = statement<AuthorityTables>()(
+const statusBySerial = statement<AuthorityTables>()(
   'certificate-status',
-  (db, p: { tenant: string; fingerprint: string }) =>
+  (db, p: { tenant: string; authority: string; serialNumber: string }) =>
     db
       .selectFrom('certificates')
-      .select(['id', 'status', 'device', 'authority'])
-      .where('fingerprint', '=', p.fingerprint)
+      .select(['id', 'status', 'device', 'profile', 'fingerprint'])
+      .where('authority', '=', p.authority)
+      .where('serial_number', '=', p.serialNumber)
       .where('tenant', '=', p.tenant),
 );
 

@@ -19,7 +19,10 @@ export interface Issuer extends IssuerContext {
   readonly certificate: Certificate;
   /** From its own certificate to the root's. */
   readonly chain: readonly Certificate[];
-  /** Opens the key when first needed: a token that is away must not keep the rest from running. */
+  /**
+   * Opens the key when first needed: a token that is away must not keep the rest from running.
+   * @throws StateError `authority-retired`; UpstreamError when the token is away.
+   */
   caKey(): Promise<CaKey>;
 }
 
@@ -41,8 +44,8 @@ export class AuthorityDirectory {
   }
 
   /**
-   * The authority of an endpoint.
-   * @throws StateError `authority-retired`; InternalError when the tenant has no such authority.
+   * The authority of an endpoint; that a retired one issues nothing shows when its key is asked for.
+   * @throws InternalError when the tenant has no such authority.
    */
   async issuer(tenant: string, id: string): Promise<Issuer> {
     const issuer = (await this.#ofTenant(tenant)).get(id) ?? (await this.#reload(tenant)).get(id);
@@ -52,12 +55,9 @@ export class AuthorityDirectory {
 
   /** The authority of this tenant that issued a certificate, going by names and key identifiers; the path is not verified. */
   async issuerOf(tenant: string, certificate: Certificate): Promise<Issuer | undefined> {
-    const identifier = authorityKeyIdentifier(certificate);
-    for (const issuer of (await this.#ofTenant(tenant)).values()) {
-      if (!namesEqual(issuer.subject, certificate.issuer)) continue;
-      if (identifier === undefined || octetsEqual(identifier, keyIdentifier(issuer.publicKey))) return issuer;
-    }
-    return undefined;
+    return (
+      findIssuer(await this.#ofTenant(tenant), certificate) ?? findIssuer(await this.#reload(tenant), certificate)
+    );
   }
 
   /** What a device needs to trust an authority: its certificate first, the root's last (RFC 7030 §4.1.3). */
@@ -77,7 +77,8 @@ export class AuthorityDirectory {
 
   async #reload(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
     const rows = await listAuthorities(this.#store, tenant);
-    const loaded = new Map(rows.map((row) => [row.id, this.#issuerOfRow(row, rows)]));
+    const known = this.#tenants.get(tenant);
+    const loaded = new Map(rows.map((row) => [row.id, known?.get(row.id) ?? this.#issuerOfRow(row, rows)]));
     this.#tenants.set(tenant, loaded);
     return loaded;
   }
@@ -118,6 +119,15 @@ export class AuthorityDirectory {
       },
     };
   }
+}
+
+function findIssuer(issuers: ReadonlyMap<string, Issuer>, certificate: Certificate): Issuer | undefined {
+  const identifier = authorityKeyIdentifier(certificate);
+  for (const issuer of issuers.values()) {
+    if (!namesEqual(issuer.subject, certificate.issuer)) continue;
+    if (identifier === undefined || octetsEqual(identifier, keyIdentifier(issuer.publicKey))) return issuer;
+  }
+  return undefined;
 }
 
 function chainOf(row: AuthorityRow, rows: readonly AuthorityRow[]): AuthorityRow[] {

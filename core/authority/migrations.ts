@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import { columnTypes } from '../store/column-types.ts';
 import type { Migration } from '../store/migrations.ts';
 
@@ -74,36 +76,23 @@ export const authorityMigrations: readonly Migration[] = [
         // Serial numbers are unique for each issuer (RFC 5280 §4.1.2.2): the database has the last word.
         .addUniqueConstraint('certificates_serial', ['authority', 'serial_number'])
         .execute();
-      for (const columns of [
-        ['fingerprint'],
-        ['spki_sha256'],
-        ['tenant', 'not_after'],
-        ['tenant', 'status', 'not_after'],
-        ['tenant', 'device'],
-      ]) {
+      // Each index costs every certificate a page of the log: only what requests and lists look up by has one.
+      for (const columns of [['spki_sha256'], ['tenant', 'status', 'not_after'], ['tenant', 'device']]) {
         await db.schema
           .createIndex(`certificates_${columns.join('_')}`)
           .on('certificates')
           .columns(columns)
           .execute();
       }
+      // The key is what is searched by, and on SQLite the table itself: one tree instead of three.
       await db.schema
         .createTable('certificate_names')
         .addColumn('tenant', textKey, (column) => column.notNull())
-        .addColumn('certificate', textKey, (column) => column.notNull())
-        .addColumn('kind', textKey, (column) => column.notNull())
         .addColumn('value', textKey, (column) => column.notNull())
-        .addForeignKeyConstraint('certificate_names_of', ['tenant', 'certificate'], 'certificates', ['tenant', 'id'])
-        .execute();
-      await db.schema
-        .createIndex('certificate_names_value')
-        .on('certificate_names')
-        .columns(['tenant', 'value'])
-        .execute();
-      await db.schema
-        .createIndex('certificate_names_certificate')
-        .on('certificate_names')
-        .columns(['tenant', 'certificate'])
+        .addColumn('kind', textKey, (column) => column.notNull())
+        .addColumn('certificate', textKey, (column) => column.notNull())
+        .addPrimaryKeyConstraint('certificate_names_pk', ['tenant', 'value', 'kind', 'certificate'])
+        .$call((table) => (engine === 'sqlite' ? table.modifyEnd(sql`without rowid`) : table))
         .execute();
     },
   },

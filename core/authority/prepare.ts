@@ -11,6 +11,7 @@ import { keyIdentifier, type SubjectPublicKeyInfo } from '../x509/public-key.ts'
 import { parseSerialNumber, type SerialNumber } from '../x509/serial-number.ts';
 import type { SignatureAlgorithm } from '../x509/signature-algorithm.ts';
 import { lintCertificate, type IssuerNames, type Linted } from './lint.ts';
+import { findNameFault } from './profile-names.ts';
 import { describeKey, isAllowedKey, type ProfileSettings } from './profile.ts';
 
 /** What an enrolment asks to have certified. */
@@ -31,7 +32,7 @@ export interface IssuerContext extends IssuerNames {
 }
 
 /** Privileges that only a ceremony or a profile grants (RFC 9810 §8): asking for one is refused, not ignored. */
-const PRIVILEGED_PURPOSES: ReadonlySet<string> = new Set([
+export const PRIVILEGED_PURPOSES: ReadonlySet<string> = new Set([
   KEY_PURPOSE.cmcCA,
   KEY_PURPOSE.cmcRA,
   KEY_PURPOSE.cmKGA,
@@ -40,7 +41,8 @@ const PRIVILEGED_PURPOSES: ReadonlySet<string> = new Set([
 
 /**
  * Step 3 of the hall: profile and request → TBSCertificate → lint.
- * @throws PolicyError `key-not-allowed`, `key-weak`, `template-not-allowed`, `name-not-allowed` or `lint-failed`.
+ * @throws PolicyError `key-not-allowed`, `key-weak`, `template-not-allowed`, `subject-not-allowed`, `name-not-allowed` or
+ *   `lint-failed`.
  */
 export function prepareCertificate(
   profile: ProfileSettings,
@@ -90,7 +92,7 @@ function requireAllowedKey(profile: ProfileSettings, publicKey: SubjectPublicKey
 }
 
 function requireGrantable(profile: ProfileSettings, request: CertificateRequest): void {
-  const { requestedExtensions, subjectAltName } = request;
+  const { requestedExtensions } = request;
   if (EXTENSIONS.basicConstraints.find(requestedExtensions)?.cA === true) {
     throw new PolicyError('template-not-allowed', 'the request asks for a CA certificate');
   }
@@ -104,16 +106,8 @@ function requireGrantable(profile: ProfileSettings, request: CertificateRequest)
       `the request asks for extendedKeyUsage ${privileged}, which the profile does not grant`,
     );
   }
-  const { dnsSuffixes } = profile.subjectAltName;
-  const outside =
-    dnsSuffixes && subjectAltName.find((name) => name.kind === 'dnsName' && !hasSuffix(name.value, dnsSuffixes));
-  if (outside)
-    throw new PolicyError('name-not-allowed', 'a DNS name of the request lies outside the domains of the profile');
-}
-
-function hasSuffix(name: string, suffixes: readonly string[]): boolean {
-  const lower = name.toLowerCase();
-  return suffixes.some((suffix) => lower === suffix.toLowerCase() || lower.endsWith(`.${suffix.toLowerCase()}`));
+  const fault = findNameFault(profile, request.subject, request.subjectAltName);
+  if (fault) throw new PolicyError(fault.reason, fault.detail);
 }
 
 /** What is the same in every certificate of one profile under one issuer is encoded once. */

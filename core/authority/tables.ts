@@ -72,7 +72,7 @@ export interface CertificateNameRow {
   certificate: string;
   /** `cn`, or the kind of the GeneralName. */
   kind: string;
-  /** Normalised for search: lower case, as text. */
+  /** Normalised for search: lower case, as text, at most 255 characters. */
   value: string;
 }
 

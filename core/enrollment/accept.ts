@@ -24,18 +24,31 @@ export interface Principal {
 }
 
 /**
- * Step 1 of the hall: which of the verified facts does this endpoint accept for this protocol, and as whom.
+ * Step 1 of the hall: which of the verified facts does this endpoint accept for this protocol, and as whom. `now` is in
+ * epoch milliseconds.
  * @throws PeerError `authentication-required` when no fact serves; PolicyError when one was offered and may not do this.
  */
-export function accept(request: EnrollmentRequest, authenticators: readonly Authenticator[]): Principal {
+export function accept(request: EnrollmentRequest, authenticators: readonly Authenticator[], now: number): Principal {
+  const principal = principalOf(request, authenticators, now);
+  // RFC 9810 §8: that somebody else checked the possession of the key counts from a registration authority alone.
+  if (request.proofOfPossession === 'registration-authority' && principal.kind !== 'ra') {
+    throw new PolicyError('not-authorized', 'only a registration authority may vouch for the possession of a key');
+  }
+  return principal;
+}
+
+function principalOf(request: EnrollmentRequest, authenticators: readonly Authenticator[], now: number): Principal {
   const certificate = request.facts.find((fact) => fact.kind === 'tls-certificate');
   const password = request.facts.find((fact) => fact.kind === 'password');
-  if (request.operation === 'renew') return acceptRenewal(request, authenticators, certificate);
+  if (request.operation === 'renew') {
+    if (certificate) return acceptRenewal(request, authenticators, certificate, now);
+    throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
+  }
+  const byCert = certificate && acceptCertificate(request, authenticators, certificate, now);
+  if (byCert && 'kind' in byCert) return byCert;
   if (certificate?.registrationAuthority && authenticators.includes('ra')) {
     return byCertificate('ra', certificate, undefined);
   }
-  const byCert = certificate && acceptCertificate(request, authenticators, certificate);
-  if (byCert && 'kind' in byCert) return byCert;
   if (password && authenticators.includes('password')) return byPassword(request, password);
   if (byCert) throw new PolicyError(byCert.refused, byCert.message);
   if (request.facts.length > 0) {
@@ -63,40 +76,31 @@ export function deviceName(request: Pick<EnrollmentRequest, 'subject' | 'subject
 function acceptRenewal(
   request: EnrollmentRequest,
   authenticators: readonly Authenticator[],
-  certificate: TlsCertificateFact | undefined,
+  certificate: TlsCertificateFact,
+  now: number,
 ): Principal {
-  if (!certificate)
-    throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
-  if (certificate.origin !== 'own' || !authenticators.includes('certificate')) {
-    throw new PolicyError('not-authorized', 'renewal: the certificate presented is not one this endpoint renews');
-  }
-  if (!sameIdentity(request, certificate.certificate)) {
-    // RFC 7030 §4.2.2: the Subject and SubjectAltName fields in the request MUST be identical to those being renewed.
-    throw new PolicyError(
-      'subject-mismatch',
-      'renewal: subject and subjectAltName must equal those of the certificate presented',
-    );
-  }
-  return byCertificate('certificate', certificate, certificate.certificateId);
+  const answer = authenticators.includes('certificate') ? renewalOf(request, certificate, now) : NOT_RENEWED_HERE;
+  if ('kind' in answer) return answer;
+  throw new PolicyError(answer.refused, `renewal: ${answer.message}`);
 }
 
 type Refusal = { readonly refused: 'subject-mismatch' | 'not-authorized'; readonly message: string };
+
+const NOT_RENEWED_HERE: Refusal = {
+  refused: 'not-authorized',
+  message: 'the certificate presented is not one this endpoint renews',
+};
 
 function acceptCertificate(
   request: EnrollmentRequest,
   authenticators: readonly Authenticator[],
   certificate: TlsCertificateFact,
+  now: number,
 ): Principal | Refusal | undefined {
   switch (certificate.origin) {
     case 'own':
       // Many clients renew with simpleenroll and their old certificate; other names need another fact.
-      if (!authenticators.includes('certificate')) return undefined;
-      return sameIdentity(request, certificate.certificate)
-        ? byCertificate('certificate', certificate, certificate.certificateId)
-        : {
-            refused: 'subject-mismatch',
-            message: 'the certificate presented may only renew its own subject and subjectAltName',
-          };
+      return authenticators.includes('certificate') ? renewalOf(request, certificate, now) : undefined;
     case 'client-anchor':
       if (!authenticators.includes('anchored-certificate')) return undefined;
       return namesDevice(request, certificate.certificate)
@@ -105,6 +109,25 @@ function acceptCertificate(
     case 'ra-anchor':
       return { refused: 'not-authorized', message: 'this endpoint admits no registration authority' };
   }
+}
+
+/** A certificate of ours renews itself: the same names under the same profile, in its window, and nothing else. */
+function renewalOf(request: EnrollmentRequest, fact: TlsCertificateFact, now: number): Principal | Refusal {
+  // A certificate opens no profile but its own: a router's would otherwise become a registration authority's by renewal.
+  if (fact.origin !== 'own' || fact.profile !== request.endpoint.profile) return NOT_RENEWED_HERE;
+  if (!sameIdentity(request, fact.certificate)) {
+    // RFC 7030 §4.2.2: the Subject and SubjectAltName fields in the request MUST be identical to those being renewed.
+    const message = 'subject and subjectAltName must equal those of the certificate presented';
+    return { refused: 'subject-mismatch', message };
+  }
+  const { renewalWindowSeconds } = request.endpoint;
+  if (renewalWindowSeconds !== undefined) {
+    const opens = fact.certificate.notAfter.getTime() - renewalWindowSeconds * 1000;
+    if (now < opens) {
+      return { refused: 'not-authorized', message: `granted from ${new Date(opens).toISOString()} on` };
+    }
+  }
+  return byCertificate('certificate', fact, fact.certificateId);
 }
 
 function byCertificate(

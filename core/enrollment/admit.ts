@@ -2,17 +2,16 @@ import { describeKey } from '../authority/profile.ts';
 import { PolicyError } from '../errors/muster-error.ts';
 import { compileRule, type Rule, type RuleVariables } from '../policy/rule.ts';
 import { generalNameToText } from '../x509/general-name.ts';
-import { attributeTexts } from '../x509/name.ts';
+import { attributeTexts, type Name } from '../x509/name.ts';
 import { ATTRIBUTE_TYPE } from '../x509/oids.ts';
 import { publicKeysEqual } from '../x509/public-key.ts';
 import { deviceName, type Principal } from './accept.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Appraisal, AttestationGate, Inventory, KnownDevice } from './ports.ts';
+import type { Appraisal, AttestationGate, DeviceIdentity, Inventory, KnownDevice } from './ports.ts';
 import type { EnrollmentRequest } from './request.ts';
 
-/** What admission found: who the device is, and whether an operator must agree. */
+/** What admission found. */
 export interface Admission {
-  readonly deviceName: string;
   readonly needsOperator: boolean;
   /** What was noticed without refusing: reason codes of the gate in `observe`, for the operator. */
   readonly findings: readonly string[];
@@ -34,14 +33,8 @@ export async function admit(
   ports: AdmissionPorts,
 ): Promise<Admission> {
   const { endpoint } = request;
-  const name = deviceName(request);
-  if (name === '')
-    throw new PolicyError(
-      'subject-not-allowed',
-      'the request names no device: expected a serialNumber, a CN or a subjectAltName',
-    );
-  const device = await ports.inventory.find({ tenant: endpoint.tenant, name });
-  if (device?.state === 'blocked') throw new PolicyError('device-blocked', 'the device is blocked');
+  const name = requireDeviceName(request);
+  const device = await requireNotBlocked(ports.inventory, { tenant: endpoint.tenant, name });
   const attestation = await attest(request, principal, ports.gate);
   const variables =
     endpoint.admission.length > 0 || typeof endpoint.approval === 'object'
@@ -51,7 +44,46 @@ export async function admit(
     if (!expression.evaluate(variables))
       throw new PolicyError('policy-refused', message ?? `refused by the admission rule ${rule}`);
   }
-  return { deviceName: name, needsOperator: needsOperator(endpoint, variables), findings: attestation.findings };
+  return { needsOperator: needsOperator(endpoint, variables), findings: attestation.findings };
+}
+
+/**
+ * The device, if the tenant knows it.
+ * @throws PolicyError `device-blocked`.
+ */
+export async function requireNotBlocked(inventory: Inventory, identity: DeviceIdentity): Promise<KnownDevice | undefined> {
+  const device = await inventory.find(identity);
+  if (device?.state === 'blocked') throw new PolicyError('device-blocked', 'the device is blocked');
+  return device;
+}
+
+/** Longest name of a device, in characters: it is a key of the inventory, and both engines bound those. */
+const MAX_DEVICE_NAME = 255;
+
+function requireDeviceName(request: EnrollmentRequest): string {
+  const name = deviceName(request);
+  if (name === '') {
+    throw new PolicyError(
+      'subject-not-allowed',
+      'the request names no device: expected a serialNumber, a CN or a subjectAltName',
+    );
+  }
+  if (!isUnambiguous(request.subject))
+    throw new PolicyError('subject-not-allowed', 'the subject names two devices: expected one serialNumber, or one CN');
+  if (name.length > MAX_DEVICE_NAME || /\p{Cc}/u.test(name)) {
+    throw new PolicyError(
+      'subject-not-allowed',
+      `the name of the device: expected at most ${MAX_DEVICE_NAME} characters and none of control`,
+    );
+  }
+  return name;
+}
+
+/** Which of two values counts must not be left to who reads them. */
+function isUnambiguous(subject: Name): boolean {
+  const serialNumbers = attributeTexts(subject, ATTRIBUTE_TYPE.serialNumber);
+  const naming = serialNumbers.length > 0 ? serialNumbers : attributeTexts(subject, ATTRIBUTE_TYPE.commonName);
+  return new Set(naming).size <= 1;
 }
 
 interface Attestation {
@@ -71,22 +103,21 @@ async function attest(
   const { attestation: mode } = request.endpoint;
   if (mode === 'off' || principal.renews !== undefined) return NOT_ATTESTED;
   const appraisal = gate && request.evidence ? await gate.appraise(request.evidence, request.endpoint) : undefined;
-  const refusal = refusalOf(appraisal, request);
-  if (refusal === undefined && appraisal)
+  const faults = faultsOf(appraisal, request);
+  if (appraisal && faults.length === 0)
     return { affirmed: true, identifiers: appraisal.identifiers, findings: appraisal.findings };
-  if (mode === 'enforce') {
-    throw appraisal
-      ? new PolicyError('evidence-refused', `attestation refused: ${refusal}`)
-      : new PolicyError('evidence-required', 'this endpoint asks for attestation evidence and none was accepted');
-  }
-  return { ...NOT_ATTESTED, findings: [refusal ?? 'no-evidence', ...(appraisal?.findings ?? [])] };
+  if (mode === 'observe') return { ...NOT_ATTESTED, findings: faults };
+  throw appraisal
+    ? new PolicyError('evidence-refused', `attestation refused: ${faults.join(', ')}`)
+    : new PolicyError('evidence-required', 'this endpoint asks for attestation evidence and none was accepted');
 }
 
-function refusalOf(appraisal: Appraisal | undefined, request: EnrollmentRequest): string | undefined {
-  if (!appraisal) return 'no-evidence';
-  if (appraisal.verdict === 'refused') return appraisal.findings.join(', ') || 'refused';
-  const attested = appraisal.attestedPublicKey;
-  return attested && publicKeysEqual(attested, request.publicKey) ? undefined : 'attested-key-is-another';
+/** What keeps evidence from being accepted; empty when nothing does. */
+function faultsOf(appraisal: Appraisal | undefined, request: EnrollmentRequest): readonly string[] {
+  if (!appraisal) return ['no-evidence'];
+  const { attestedPublicKey: attested, findings, verdict } = appraisal;
+  if (verdict !== 'affirmed') return findings.length > 0 ? findings : ['refused'];
+  return attested && publicKeysEqual(attested, request.publicKey) ? [] : ['attested-key-is-another', ...findings];
 }
 
 interface CompiledAdmissionRule {
@@ -102,8 +133,8 @@ function compiledOf(endpoint: Endpoint): { rules: readonly CompiledAdmissionRule
   const known = compiled.get(endpoint);
   if (known) return known;
   const fresh = {
-    rules: endpoint.admission.map(({ name, rule, message }) => ({ name, expression: compileRule(rule), message })),
-    approval: typeof endpoint.approval === 'object' ? compileRule(endpoint.approval.when) : undefined,
+    rules: endpoint.admission.map(({ name, rule, message }) => ({ name, expression: compileRule(rule, name), message })),
+    approval: typeof endpoint.approval === 'object' ? compileRule(endpoint.approval.when, 'approval') : undefined,
   };
   compiled.set(endpoint, fresh);
   return fresh;

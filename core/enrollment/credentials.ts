@@ -13,7 +13,7 @@ import { validatePath } from '../x509/path-validation.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { asVerified, type PasswordFact, type TlsCertificateFact } from './facts.ts';
 import { findSecret, type SecretHash } from './secrets.ts';
-import type { EnrollmentTables } from './tables.ts';
+import type { EnrollmentTables, SharedSecretRow } from './tables.ts';
 
 /** Wrong passwords from one source at one endpoint before further ones are refused as such, and for how long. */
 const LOCK_OUT = { attempts: 10, windowSeconds: 300 };
@@ -70,14 +70,7 @@ async function verifyPassword(
   const { store, shortLived, secretHash } = dependencies;
   const { endpoint, protocol, username, password, sourceAddress } = presented;
   const row = await findSecret(store, secretHash, password);
-  const serves =
-    row !== undefined &&
-    row.tenant === endpoint.tenant &&
-    row.endpoint === endpoint.id &&
-    row.state !== 'revoked' &&
-    row.expires_at > store.clock.now() &&
-    (row.username === null || row.username === username);
-  if (!serves) {
+  if (row === undefined || !serves(row, presented, store.clock.now())) {
     // 160-bit secrets cannot be guessed: the lock-out only takes the cost of guessing off us, so a right one still passes.
     const failures = await shortLived.increment(
       `password-failures:${endpoint.id}:${sourceAddress}`,
@@ -99,6 +92,14 @@ async function verifyPassword(
     subject: row.subject ?? undefined,
     username,
   });
+}
+
+/** Whether a stored secret is one of this endpoint, for this user name, and still good for something. */
+function serves(row: SharedSecretRow, { endpoint, username }: PresentedPassword, now: number): boolean {
+  if (row.tenant !== endpoint.tenant || row.endpoint !== endpoint.id || row.state === 'revoked') return false;
+  // A bound one-time secret outlives its end: its request may wait for an operator, and it admits nothing else.
+  if (row.expires_at <= now && row.state === 'free') return false;
+  return row.username === null || row.username === username;
 }
 
 async function verifyTlsCertificate(
@@ -126,7 +127,7 @@ async function verifyOwn(
   if (!issuer) return undefined;
   requirePath(leaf, issuer.chain.slice(0, -1), issuer.chain.slice(-1), store.clock.now());
   // CVE-2020-25276: the status is looked up at each request, not at the handshake.
-  const status = await certificateStatus(store, endpoint.tenant, fingerprint);
+  const status = await certificateStatus(store, endpoint.tenant, issuer.id, leaf);
   if (!status) throw new PolicyError('certificate-untrusted', 'the certificate presented is not known here');
   if (status.status === 'revoked') throw new PolicyError('certificate-revoked', 'the certificate presented is revoked');
   return asVerified<TlsCertificateFact>({
@@ -135,6 +136,7 @@ async function verifyOwn(
     fingerprint,
     origin: 'own',
     certificateId: status.id,
+    profile: status.profile ?? undefined,
     deviceId: status.device ?? undefined,
     registrationAuthority: isRegistrationAuthority(endpoint, leaf, fingerprint),
   });
@@ -161,16 +163,18 @@ async function verifyAnchored(
     trusted.map((anchor) => anchor.certificate),
     store.clock.now(),
   );
-  const purpose = trusted.find((anchor) => octetsEqual(anchor.certificate.der, end.der))?.purpose;
+  const purposes = trusted.filter(({ certificate }) => octetsEqual(certificate.der, end.der)).map(({ purpose }) => purpose);
+  const anchoredForRa = purposes.includes('ra');
   return asVerified<TlsCertificateFact>({
     kind: 'tls-certificate',
     certificate: leaf,
     fingerprint,
-    origin: purpose === 'ra' ? 'ra-anchor' : 'client-anchor',
+    origin: purposes.includes('client') ? 'client-anchor' : 'ra-anchor',
     certificateId: undefined,
+    profile: undefined,
     deviceId: undefined,
     // An id-kp-cmcRA of a foreign CA counts only where the administrator anchored that CA for this purpose.
-    registrationAuthority: isListed(endpoint, fingerprint) || (purpose === 'ra' && claimsRegistrationAuthority(leaf)),
+    registrationAuthority: isListed(endpoint, fingerprint) || (anchoredForRa && claimsRegistrationAuthority(leaf)),
   });
 }
 

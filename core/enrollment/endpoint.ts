@@ -20,7 +20,7 @@ export interface AdmissionRule {
   readonly name: string;
   /** A CEL expression over the variables listed in core/policy/README.md. */
   readonly rule: string;
-  /** What the operator reads when it refuses. */
+  /** What the operator and the device read when it refuses. */
   readonly message?: string;
 }
 

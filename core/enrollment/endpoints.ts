@@ -146,8 +146,8 @@ export class StoredEndpoints implements EndpointDirectory {
 }
 
 function requireRules(settings: EndpointSettings): void {
-  for (const { rule } of settings.admission) compileRule(rule);
-  if (typeof settings.approval === 'object') compileRule(settings.approval.when);
+  for (const { name, rule } of settings.admission) compileRule(rule, name);
+  if (typeof settings.approval === 'object') compileRule(settings.approval.when, 'approval');
 }
 
 const endpointByLabel = statement<EnrollmentTables>()('endpoint-by-label', (db, p: { label: string }) =>

@@ -3,15 +3,18 @@ import type { AuditEntry } from '../audit/entry.ts';
 import { REVOCATION_REASON, revokeCertificate } from '../authority/certificates.ts';
 import type { ReasonCode } from '../errors/reasons.ts';
 import { newId } from '../store/id.ts';
-import type { Store, Unit } from '../store/store.ts';
+import type { Unit } from '../store/store.ts';
 import { generalNameToText } from '../x509/general-name.ts';
 import { nameToText } from '../x509/name.ts';
 import { spkiSha256 } from '../x509/public-key.ts';
 import { deviceName, type Principal } from './accept.ts';
+import { excerpt } from './excerpt.ts';
+import type { Fact } from './facts.ts';
+import type { Refusal } from './refusal.ts';
 import type { EnrollmentRequest } from './request.ts';
-import { bindSecret } from './secrets.ts';
+import { bindSecret, reopenSecret } from './secrets.ts';
 import { endEnrollment, insertEnrollment, releaseEndedKey, releaseKey } from './statements.ts';
-import type { EnrollmentRow, EnrollmentStatus, EnrollmentTables } from './tables.ts';
+import type { EnrollmentRow, EnrollmentStatus } from './tables.ts';
 
 /** One enrolment under way: the request, who asks, and the key a repeat is recognised by. */
 export interface Asked {
@@ -63,14 +66,14 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
  */
 export async function insertAsked(
   tx: Unit,
-  asked: Asked,
+  { principal, key }: Asked,
   row: EnrollmentRow,
   supersedes: EnrollmentRow | undefined,
 ): Promise<boolean> {
-  if (supersedes) await supersede(tx, supersedes, row.created_at);
+  if (supersedes && !(await supersede(tx, supersedes, key, row.created_at))) return false;
   if ((await tx.affected(insertEnrollment, row)) !== 1) return false;
-  const { secret } = asked.principal;
-  if (secret?.usage === 'one-time') await bindSecret(tx, row.tenant, secret.secretId, asked.key);
+  const { secret } = principal;
+  if (secret?.usage === 'one-time') await bindSecret(tx, { tenant: row.tenant, id: secret.secretId, key, now: row.created_at });
   return true;
 }
 
@@ -105,6 +108,18 @@ export async function endAsked(tx: Unit, row: EnrollmentRow, ending: Ending): Pr
   return true;
 }
 
+/** A pending enrolment whose operator never came. */
+export function pendingTooLong(now: number): Ending {
+  return {
+    from: 'pending',
+    to: 'expired',
+    reason: 'enrollment-expired',
+    detail: 'no operator decided in time',
+    decidedBy: 'system:hall',
+    now,
+  };
+}
+
 /** One audit entry about an enrolment. */
 export function recordEnrollmentEvent(
   tx: Unit,
@@ -117,22 +132,46 @@ export function recordEnrollmentEvent(
     actor: `device:${row.principal}`,
     object: `enrollment:${id}`,
     ...event,
-    details: { ...event.details, endpoint, protocol, subject, device, source },
+    details: { ...event.details, endpoint, protocol, subject: excerpt(subject), device: excerpt(device), source },
   });
 }
 
-/** Enrolments left in `signing`: those whose lease ended before `now`, or all of them. */
-export function interruptedEnrollments(store: Store, leaseEndedBefore: number | undefined): Promise<EnrollmentRow[]> {
-  let query = store.read<EnrollmentTables>().selectFrom('enrollments').selectAll().where('status', '=', 'signing');
-  if (leaseEndedBefore !== undefined) query = query.where('lease_until', '<=', leaseEndedBefore);
-  return query.limit(1000).execute();
+/** One audit entry about a request whose credential was genuine and may not do what it asked: no enrolment was opened. */
+export function recordTurnedAway(
+  tx: Unit,
+  { endpoint, protocol, subject, facts, sourceAddress: source }: EnrollmentRequest,
+  { reason, message }: Refusal,
+  at: number,
+): Promise<void> {
+  return appendAudit(tx, {
+    tenant: endpoint.tenant,
+    at,
+    actor: `device:${facts.map(describeFact).join(' and ')}`,
+    action: 'enrollment.refused',
+    object: `endpoint:${endpoint.id}`,
+    outcome: 'refused',
+    details: { reason, message, protocol, subject: excerpt(nameToText(subject)), source },
+  });
 }
 
-/** Frees the key of the earlier enrolment; a certificate over a key made here and never confirmed is revoked with it. */
-async function supersede(tx: Unit, earlier: EnrollmentRow, now: number): Promise<void> {
-  const { tenant, id, certificate } = earlier;
-  await tx.affected(releaseKey, { tenant, id, now });
-  if (earlier.server_generated === 0 || certificate === null) return;
+function describeFact(fact: Fact): string {
+  switch (fact.kind) {
+    case 'tls-certificate':
+      return `certificate ${fact.certificate.serialNumber}`;
+    case 'password':
+      return `password ${fact.secretId}`;
+  }
+}
+
+/**
+ * Frees the key of the earlier enrolment; false when it has lost it already, so that of two nodes one supersedes. A
+ * certificate over a key made here and never confirmed is revoked with it, and the secret it took may be used once more.
+ */
+async function supersede(tx: Unit, earlier: EnrollmentRow, key: string, now: number): Promise<boolean> {
+  const { tenant, id, certificate, secret } = earlier;
+  if ((await tx.affected(releaseKey, { tenant, id, key, now })) !== 1) return false;
+  if (earlier.server_generated === 0 || certificate === null) return true;
+  if (secret !== null) await reopenSecret(tx, tenant, secret, key);
   await revokeCertificate(tx, tenant, certificate, REVOCATION_REASON.superseded, now);
   await recordEnrollmentEvent(tx, earlier, {
     action: 'certificate.revoked',
@@ -140,4 +179,5 @@ async function supersede(tx: Unit, earlier: EnrollmentRow, now: number): Promise
     details: { certificate, reason: 'superseded' },
     at: now,
   });
+  return true;
 }

@@ -1,7 +1,6 @@
-import { StateError } from '../errors/muster-error.ts';
+import { PeerError, StateError } from '../errors/muster-error.ts';
 import type { Store, Unit } from '../store/store.ts';
-import { endAsked, recordEnrollmentEvent } from './enrollment-record.ts';
-import { pendingTooLong } from './hall.ts';
+import { endAsked, pendingTooLong, recordEnrollmentEvent } from './enrollment-record.ts';
 import { approveEnrollment, enrollmentById } from './statements.ts';
 import type { EnrollmentRow, EnrollmentStatus, EnrollmentTables } from './tables.ts';
 
@@ -40,7 +39,8 @@ export interface Decision {
 
 /**
  * Lets a waiting enrolment pass: the device gets its certificate when it asks again.
- * @throws StateError `conflict` when it is not waiting (any more), `enrollment-expired` when nobody decided in time.
+ * @throws PeerError `not-found`; StateError `conflict` when it is not waiting (any more), `enrollment-expired` when nobody
+ *   decided in time.
  */
 export async function approve(tx: Unit, { tenant, id, actor, comment, now }: Decision): Promise<void> {
   const row = await waiting(tx, tenant, id, now);
@@ -56,7 +56,7 @@ export async function approve(tx: Unit, { tenant, id, actor, comment, now }: Dec
 
 /**
  * Refuses a waiting enrolment for good: the same request is answered with the rejection from now on.
- * @throws StateError `conflict` when it is not waiting (any more).
+ * @throws as {@link approve} does.
  */
 export async function reject(tx: Unit, { tenant, id, actor, comment, now }: Decision): Promise<void> {
   const row = await waiting(tx, tenant, id, now);
@@ -83,13 +83,14 @@ export async function expirePending(store: Store): Promise<number> {
     .where('expires_at', '<=', now)
     .limit(1000)
     .execute();
-  for (const row of late) await store.unit((tx) => endAsked(tx, row, pendingTooLong(now)));
-  return late.length;
+  let ended = 0;
+  for (const row of late) if (await store.unit((tx) => endAsked(tx, row, pendingTooLong(now)))) ended += 1;
+  return ended;
 }
 
 async function waiting(tx: Unit, tenant: string, id: string, now: number): Promise<EnrollmentRow> {
   const [row] = await tx.run(enrollmentById, { tenant, id });
-  if (!row) throw new StateError('conflict', 'there is no such enrolment');
+  if (!row) throw new PeerError('not-found', 'there is no such enrolment');
   if (row.status !== 'pending') throw notWaiting(row);
   if (row.expires_at !== null && row.expires_at <= now)
     throw new StateError('enrollment-expired', 'nobody decided in time; the device must ask again');

@@ -22,6 +22,8 @@ export interface TlsCertificateFact extends Verified {
   readonly origin: 'own' | 'client-anchor' | 'ra-anchor';
   /** The stored certificate, when we issued it. */
   readonly certificateId: string | undefined;
+  /** The profile it was issued under, when we issued it to a device: the only one it renews under. */
+  readonly profile: string | undefined;
   /** The device it was issued to, when we issued it. */
   readonly deviceId: string | undefined;
   /** True when it carries id-kp-cmcRA or stands on the endpoint's list of registration authorities. */

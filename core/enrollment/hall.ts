@@ -1,26 +1,28 @@
-import { Asn1Error } from '../asn1/asn1-error.ts';
 import { certificateDer } from '../authority/certificates.ts';
-import { InternalError, PeerError, PolicyError } from '../errors/muster-error.ts';
-import type { ReasonCode } from '../errors/reasons.ts';
-import { spkiSha256 } from '../x509/public-key.ts';
-import { accept, idempotencyKey } from './accept.ts';
-import { admit, type AdmissionPorts } from './admit.ts';
+import { InternalError, PolicyError } from '../errors/muster-error.ts';
+import { spkiSha256 as spkiSha256Of } from '../x509/public-key.ts';
+import { accept, idempotencyKey, type Principal } from './accept.ts';
+import { admit, requireNotBlocked, type AdmissionPorts } from './admit.ts';
 import { authenticatorsOf } from './endpoint.ts';
 import {
   endAsked,
   insertAsked,
   insertRejected,
-  interruptedEnrollments,
   newRow,
+  pendingTooLong,
   recordEnrollmentEvent,
+  recordTurnedAway,
   type Asked,
 } from './enrollment-record.ts';
-import { Issuance, type Issued, type IssuanceDependencies } from './issuance.ts';
+import { finishEach, interruptedEnrollments } from './interrupted.ts';
+import { Issuance, type Issued, type IssuanceDependencies, type Prepared } from './issuance.ts';
 import type { Outcome } from './outcome.ts';
 import type { Approvals } from './ports.ts';
+import { refusalOf, rejected, rejectionHolds, rejectionOf, type Refusal } from './refusal.ts';
 import type { EnrollmentRequest } from './request.ts';
 import { beginSigning, enrollmentByKey, takeLease } from './statements.ts';
 import type { EnrollmentRow } from './tables.ts';
+import { Turnstile } from './turnstile.ts';
 
 /** Told of each decision after it is durable: for metrics and logs. */
 export interface EnrollmentObserver {
@@ -53,6 +55,7 @@ const INTERRUPTED = {
 export class Hall {
   readonly #dependencies: HallDependencies;
   readonly #issuance: Issuance;
+  readonly #turnstile = new Turnstile();
   /** Requests this process is working on, by endpoint and key: a repeat on a second connection joins the first. */
   readonly #underWay = new Map<string, Promise<Outcome>>();
 
@@ -66,7 +69,7 @@ export class Hall {
    * fault of ours.
    */
   async enroll(request: EnrollmentRequest): Promise<Outcome> {
-    const outcome = await this.#decide(request);
+    const outcome = await this.#turnstile.pass(request.endpoint.tenant, () => this.#decide(request));
     this.#dependencies.observer.decided(outcome, request);
     return outcome;
   }
@@ -74,37 +77,37 @@ export class Hall {
   /**
    * Signs what was left in `signing`: by nodes whose lease ended, or (`byAnyNode`, for the only node of a site at its
    * start) by whomever. Returns how many certificates it finished.
+   * @throws UpstreamError when the token or the store is away; InternalError when some could not be finished: the others
+   *   are.
    */
   async resumeInterrupted(byAnyNode: boolean): Promise<number> {
     const { store } = this.#dependencies;
     const rows = await interruptedEnrollments(store, byAnyNode ? undefined : store.clock.now());
-    let finished = 0;
-    for (const row of rows) {
-      if (this.#underWay.has(nameOf(row.endpoint, row.idempotency_key))) continue;
-      if (await this.#resume(row, byAnyNode)) finished += 1;
-    }
-    return finished;
+    return finishEach(rows, async (row) => {
+      if (this.#underWay.has(nameOf(row.endpoint, row.idempotency_key))) return false;
+      return (await this.#resume(row, byAnyNode)) !== undefined;
+    });
   }
 
   async #decide(request: EnrollmentRequest): Promise<Outcome> {
-    let asked: Asked | undefined;
+    const now = this.#dependencies.store.clock.now();
+    let principal: Principal;
     try {
-      const principal = accept(request, authenticatorsOf(request.endpoint, request.protocol));
-      asked = { request, principal, key: idempotencyKey(request, principal) };
-      return await this.#once(asked);
+      principal = accept(request, authenticatorsOf(request.endpoint, request.protocol), now);
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined) throw error;
-      return asked ? this.#refuse(asked, refusal) : { kind: 'rejected', enrollmentId: undefined, ...refusal };
+      return this.#turnAway(request, refusal, now);
     }
+    return this.#once({ request, principal, key: idempotencyKey(request, principal) });
   }
 
   #once(asked: Asked): Promise<Outcome> {
     const name = nameOf(asked.request.endpoint.id, asked.key);
     const running = this.#underWay.get(name);
     // Server-made keys cannot be shared: a second request of the same text waits, and then gets a pair of its own.
-    if (running && asked.request.proofOfPossession !== 'server-generated') return running;
-    const answer = (): Promise<Outcome> => this.#answer(asked);
+    if (running && asked.request.proofOfPossession !== 'server-generated') return running.then(asRepeat);
+    const answer = (): Promise<Outcome> => this.#answerOrRefuse(asked);
     const work = running ? running.then(answer, answer) : answer();
     this.#underWay.set(name, work);
     const done = (): void => {
@@ -112,6 +115,16 @@ export class Hall {
     };
     work.then(done, done);
     return work;
+  }
+
+  async #answerOrRefuse(asked: Asked): Promise<Outcome> {
+    try {
+      return await this.#answer(asked);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      return this.#refuse(asked, refusal);
+    }
   }
 
   async #answer(asked: Asked): Promise<Outcome> {
@@ -138,17 +151,15 @@ export class Hall {
     const { store, approvals } = this.#dependencies;
     const { request, principal } = asked;
     const { needsOperator, findings } = await admit(request, principal, this.#dependencies);
-    if (!needsOperator) return this.#issue(asked, supersedes);
     const now = store.clock.now();
+    const prepared = await this.#issuance.prepare(request, principal, now);
+    if (!needsOperator) return this.#issue(asked, supersedes, prepared, findings);
+    // What was prepared is thrown away: no operator is asked about what could not be issued anyway.
     const row = newRow(asked, 'pending', now);
     const inserted = await store.unit(async (tx) => {
       if (!(await insertAsked(tx, asked, row, supersedes))) return false;
-      await recordEnrollmentEvent(tx, row, {
-        action: 'enrollment.pending',
-        outcome: 'success',
-        details: { findings: [...findings] },
-        at: now,
-      });
+      const details = { findings: [...findings] };
+      await recordEnrollmentEvent(tx, row, { action: 'enrollment.pending', outcome: 'success', details, at: now });
       tx.onCommitted(() => approvals.waiting(row.id, request.endpoint));
       return true;
     });
@@ -156,51 +167,53 @@ export class Hall {
     return { kind: 'pending', enrollmentId: row.id, retryAfterSeconds: request.endpoint.retryAfterSeconds };
   }
 
-  async #issue(asked: Asked, supersedes: EnrollmentRow | undefined): Promise<Outcome> {
+  async #issue(
+    asked: Asked,
+    supersedes: EnrollmentRow | undefined,
+    prepared: Prepared,
+    findings: readonly string[],
+  ): Promise<Outcome> {
     const { store, faultPoint } = this.#dependencies;
     const now = store.clock.now();
-    const prepared = await this.#issuance.prepare(asked.request, asked.principal.renews, now);
-    const { tbsDer, serialNumber } = prepared.linted.certificate;
-    const row: EnrollmentRow = {
-      ...newRow(asked, 'signing', now),
-      ...this.#lease(now),
-      serial_number: serialNumber,
-      tbs: tbsDer,
-    };
+    const { tbsDer: tbs, serialNumber: serial_number } = prepared.linted.certificate;
+    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...this.#lease(now), serial_number, tbs };
     await faultPoint?.('before-unit-1');
     // Unit 1: from here on the store knows the serial number, whatever becomes of this process.
-    if (!(await store.unit((tx) => insertAsked(tx, asked, row, supersedes)))) return this.#answer(asked);
+    const inserted = await store.unit(async (tx) => {
+      if (!(await insertAsked(tx, asked, row, supersedes))) return false;
+      if (findings.length === 0) return true;
+      const details = { findings: [...findings] };
+      await recordEnrollmentEvent(tx, row, { action: 'enrollment.observed', outcome: 'success', details, at: now });
+      return true;
+    });
+    if (!inserted) return this.#answer(asked);
     return issued(await this.#issuance.signAndRecord(row, prepared), false);
   }
 
   async #approved(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
-    const { store } = this.#dependencies;
+    const { store, inventory } = this.#dependencies;
     const now = store.clock.now();
-    const prepared = await this.#issuance.prepare(asked.request, asked.principal.renews, now);
+    let prepared: Prepared;
+    try {
+      await requireNotBlocked(inventory, { tenant: existing.tenant, name: existing.device_name });
+      prepared = await this.#issuance.prepare(asked.request, asked.principal, now);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      return (await this.#end(existing, 'approved', refusal)) ? rejected(existing.id, refusal) : this.#answer(asked);
+    }
     const { tbsDer: tbs, serialNumber } = prepared.linted.certificate;
     // A server-made key is new at each request: the approval holds for the device, not for the key.
-    const spki = spkiSha256(asked.request.publicKey);
-    const row: EnrollmentRow = {
-      ...existing,
-      ...this.#lease(now),
-      status: 'signing',
-      serial_number: serialNumber,
-      tbs,
-      spki_sha256: spki,
-    };
+    const spkiSha256 = spkiSha256Of(asked.request.publicKey);
+    const lease = this.#lease(now);
+    const { tenant, id } = existing;
+    const parameters = { tenant, id, serialNumber, tbs, spkiSha256, now };
     const began = await store.unit((tx) =>
-      tx.affected(beginSigning, {
-        tenant: row.tenant,
-        id: row.id,
-        serialNumber,
-        tbs,
-        spkiSha256: spki,
-        owner: row.lease_owner!,
-        leaseUntil: row.lease_until!,
-        now,
-      }),
+      tx.affected(beginSigning, { ...parameters, owner: lease.lease_owner, leaseUntil: lease.lease_until }),
     );
-    return began === 1 ? issued(await this.#issuance.signAndRecord(row, prepared), false) : this.#answer(asked);
+    if (began !== 1) return this.#answer(asked);
+    const row: EnrollmentRow = { ...existing, status: 'signing', spki_sha256: spkiSha256 };
+    return issued(await this.#issuance.signAndRecord(row, prepared), false);
   }
 
   async #stillPending(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
@@ -258,34 +271,58 @@ export class Hall {
       );
       return undefined;
     }
-    return this.#issuance.signAndRecord(row, await this.#issuance.resume(row));
+    let prepared: Prepared;
+    try {
+      prepared = await this.#issuance.resume(row);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      await this.#end(row, 'signing', refusal);
+      return undefined;
+    }
+    return this.#issuance.signAndRecord(row, prepared);
   }
 
   async #replay(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
     const { store } = this.#dependencies;
     const { id, tenant, certificate: certificateId } = existing;
     const inWindow = existing.updated_at + REPLAY_WINDOW_MS > store.clock.now();
+    // A spent one-time secret answers repeats for a while and admits nothing more.
+    if (!inWindow && asked.principal.secret?.usage === 'one-time')
+      throw new PolicyError('bad-credential', 'the password is not valid here');
     if (!inWindow || existing.server_generated === 1) return this.#fresh(asked, existing);
     const certificate = certificateId === null ? undefined : await certificateDer(store, tenant, certificateId);
     if (!certificate) throw new InternalError(`the enrolment ${id} is issued and its certificate is not in the store`);
     return { kind: 'issued', enrollmentId: id, certificate, replayed: true };
   }
 
-  async #refuse(asked: Asked, { reason, message }: Refusal): Promise<Outcome> {
+  async #refuse(asked: Asked, refusal: Refusal): Promise<Outcome> {
     const { store } = this.#dependencies;
-    const now = store.clock.now();
-    const row: EnrollmentRow = { ...newRow(asked, 'rejected', now), reason, detail: message };
+    const at = store.clock.now();
+    const { reason, message } = refusal;
+    const row: EnrollmentRow = { ...newRow(asked, 'rejected', at), reason, detail: message };
     const inserted = await store.unit(async (tx) => {
       const recorded = await insertRejected(tx, row);
-      await recordEnrollmentEvent(tx, row, {
-        action: 'enrollment.rejected',
-        outcome: 'refused',
-        details: { reason, message },
-        at: now,
-      });
+      const details = { reason, message };
+      await recordEnrollmentEvent(tx, row, { action: 'enrollment.rejected', outcome: 'refused', details, at });
       return recorded;
     });
-    return { kind: 'rejected', enrollmentId: inserted ? row.id : undefined, reason, message };
+    return rejected(inserted ? row.id : undefined, refusal);
+  }
+
+  /** Refuses who showed a genuine credential that may not do this; who showed none leaves no trace in the store. */
+  async #turnAway(request: EnrollmentRequest, refusal: Refusal, now: number): Promise<Outcome> {
+    if (request.facts.length > 0) {
+      await this.#dependencies.store.unit((tx) => recordTurnedAway(tx, request, refusal, now));
+    }
+    return rejected(undefined, refusal);
+  }
+
+  /** Ends an enrolment that was let in and may not be issued any more; false when it is no longer in `from`. */
+  #end(row: EnrollmentRow, from: 'approved' | 'signing', { reason, message }: Refusal): Promise<boolean> {
+    const { store } = this.#dependencies;
+    const ending = { from, to: 'rejected', reason, detail: message, decidedBy: 'system:hall' } as const;
+    return store.unit((tx) => endAsked(tx, row, { ...ending, now: store.clock.now() }));
   }
 
   #lease(now: number): { readonly lease_owner: string; readonly lease_until: number } {
@@ -293,47 +330,13 @@ export class Hall {
   }
 }
 
-/** A pending enrolment whose operator never came. */
-export function pendingTooLong(now: number) {
-  return {
-    from: 'pending',
-    to: 'expired',
-    reason: 'enrollment-expired',
-    detail: 'no operator decided in time',
-    decidedBy: 'system:hall',
-    now,
-  } as const;
-}
-
-interface Refusal {
-  readonly reason: ReasonCode;
-  readonly message: string;
-}
-
-/** What is an answer to the peer; anything else is not a decision and must be repeated. */
-function refusalOf(error: unknown): Refusal | undefined {
-  if (error instanceof PolicyError || error instanceof PeerError)
-    return { reason: error.reason, message: error.message };
-  if (error instanceof Asn1Error) return { reason: 'malformed-request', message: error.message };
-  return undefined;
-}
-
-/** A rejection is final; but a changed endpoint may decide otherwise, unless an operator said no. */
-function rejectionHolds(row: EnrollmentRow, revision: number): boolean {
-  return row.endpoint_revision === revision || row.reason === 'operator-rejected';
-}
-
-function rejectionOf(row: EnrollmentRow): Outcome {
-  return {
-    kind: 'rejected',
-    enrollmentId: row.id,
-    reason: row.reason ?? 'policy-refused',
-    message: row.detail ?? 'rejected',
-  };
-}
-
 function issued({ enrollmentId, certificate }: Issued, replayed: boolean): Outcome {
   return { kind: 'issued', enrollmentId, certificate, replayed };
+}
+
+/** What a request is told that came while the same one was being answered. */
+function asRepeat(outcome: Outcome): Outcome {
+  return outcome.kind === 'issued' ? { ...outcome, replayed: true } : outcome;
 }
 
 function nameOf(endpoint: string, key: string | null): string {

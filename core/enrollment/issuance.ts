@@ -4,12 +4,15 @@ import type { AuthorityDirectory, Issuer } from '../authority/directory.ts';
 import { lintCertificate, type Linted } from '../authority/lint.ts';
 import type { Profile } from '../authority/profile.ts';
 import type { ProfileDirectory } from '../authority/profiles.ts';
-import { prepareCertificate } from '../authority/prepare.ts';
+import { prepareCertificate, PRIVILEGED_PURPOSES } from '../authority/prepare.ts';
 import { InternalError, PolicyError } from '../errors/muster-error.ts';
 import { newId } from '../store/id.ts';
 import type { Store, Unit } from '../store/store.ts';
-import { parseCertificate, subjectAltName } from '../x509/certificate.ts';
+import { subjectAltName, type TbsCertificate } from '../x509/certificate.ts';
 import { spkiSha256 } from '../x509/public-key.ts';
+import type { Principal } from './accept.ts';
+import { requireNotBlocked } from './admit.ts';
+import { excerpt, excerpts } from './excerpt.ts';
 import type { Inventory } from './ports.ts';
 import type { EnrollmentRequest } from './request.ts';
 import { spendSecret } from './secrets.ts';
@@ -41,6 +44,9 @@ export interface Issued {
   readonly certificate: Uint8Array;
 }
 
+/** What was linted, with the signed whole around it. */
+type SignedCertificate = TbsCertificate & { readonly der: Uint8Array };
+
 /** Steps 3, 5 and 6 of the hall: prepare and lint; sign; record. Unit 1 stands between and is the hall's. */
 export class Issuance {
   readonly #dependencies: IssuanceDependencies;
@@ -50,21 +56,26 @@ export class Issuance {
   }
 
   /** @throws PolicyError when the profile, the key or a lint refuses. */
-  async prepare(request: EnrollmentRequest, renews: string | undefined, now: number): Promise<Prepared> {
+  async prepare(request: EnrollmentRequest, principal: Principal, now: number): Promise<Prepared> {
     const { tenant, authority, profile: profileId } = request.endpoint;
     const { authorities, profiles } = this.#dependencies;
     const [issuer, profile] = await Promise.all([
       authorities.issuer(tenant, authority),
       profiles.get(tenant, profileId),
     ]);
-    await this.#requireNewKey(profile, request, renews);
+    requireNoPrivilegeByProxy(profile, principal);
+    await this.#requireNewKey(profile, request, principal.renews);
     return { issuer, linted: prepareCertificate(profile, issuer, request, now) };
   }
 
-  /** The stored TBSCertificate of an interrupted enrolment, linted again: its serial number stays. */
+  /**
+   * The stored TBSCertificate of an interrupted enrolment, linted again: its serial number stays.
+   * @throws PolicyError when the device was blocked meanwhile, or the profile as it stands now refuses.
+   */
   async resume(row: EnrollmentRow): Promise<Prepared> {
     if (row.tbs === null) throw new InternalError(`the enrolment ${row.id} is signing without a TBSCertificate`);
-    const { authorities, profiles } = this.#dependencies;
+    const { authorities, inventory, profiles } = this.#dependencies;
+    await requireNotBlocked(inventory, { tenant: row.tenant, name: row.device_name });
     const [issuer, profile] = await Promise.all([
       authorities.issuer(row.tenant, row.authority),
       profiles.get(row.tenant, row.profile),
@@ -82,16 +93,15 @@ export class Issuance {
     const der = await (await issuer.caKey()).signCertificate(linted, row.tenant);
     await faultPoint?.('after-sign');
     const certificateId = newId();
-    const won = await store.unit((tx) => this.#record(tx, row, certificateId, der));
+    const won = await store.unit((tx) => this.#record(tx, row, certificateId, { ...linted.certificate, der }));
     await faultPoint?.('after-unit-2');
     return won ? { enrollmentId: row.id, certificateId, certificate: der } : this.#stored(row);
   }
 
-  async #record(tx: Unit, row: EnrollmentRow, certificateId: string, der: Uint8Array): Promise<boolean> {
+  async #record(tx: Unit, row: EnrollmentRow, certificateId: string, certificate: SignedCertificate): Promise<boolean> {
     const now = this.#dependencies.store.clock.now();
     const { tenant, id } = row;
     if ((await tx.affected(markIssued, { tenant, id, certificate: certificateId, now })) !== 1) return false;
-    const certificate = parseCertificate(der);
     const identity = { tenant, name: row.device_name };
     const notAfter = certificate.notAfter.getTime();
     const device = await this.#dependencies.inventory.recordIssued(tx, identity, { certificateId, notAfter, at: now });
@@ -121,8 +131,8 @@ export class Issuance {
         device,
         authority: row.authority,
         serialNumber: certificate.serialNumber,
-        subject: row.subject,
-        names: JSON.parse(row.names) as string[],
+        subject: excerpt(row.subject),
+        names: excerpts(JSON.parse(row.names) as string[]),
         spkiSha256: row.spki_sha256,
         notAfter,
         replaces: row.replaces,
@@ -146,4 +156,10 @@ export class Issuance {
       throw new PolicyError('key-reused', 'the profile asks for a new key and this one was certified before');
     }
   }
+}
+
+/** RFC 9810 §8: a registration authority makes none of its kind, nor an OCSP responder; that takes an administrator's secret. */
+function requireNoPrivilegeByProxy({ extendedKeyUsage }: Profile, { kind }: Principal): void {
+  if (kind === 'ra' && extendedKeyUsage.some((purpose) => PRIVILEGED_PURPOSES.has(purpose)))
+    throw new PolicyError('not-authorized', 'a registration authority enrols no holder of privileges');
 }

@@ -90,9 +90,8 @@ export const enrollmentMigrations: readonly Migration[] = [
         .addColumn('expires_at', integer)
         .addPrimaryKeyConstraint('enrollments_pk', ['tenant', 'id'])
         .addForeignKeyConstraint('enrollments_endpoint', ['tenant', 'endpoint'], 'endpoints', ['tenant', 'id'])
-        // One enrolment a request, and one serial an enrolment: whoever races, the database decides.
+        // One enrolment a request: whoever races, the database decides. Serial numbers are unique among certificates.
         .addUniqueConstraint('enrollments_idempotency', ['endpoint', 'idempotency_key'])
-        .addUniqueConstraint('enrollments_serial', ['authority', 'serial_number'])
         .execute();
       // What is under way is few; what is done is many. Only the few are indexed.
       await db.schema

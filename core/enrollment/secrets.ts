@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 
-import { PolicyError } from '../errors/muster-error.ts';
+import { PeerError, PolicyError } from '../errors/muster-error.ts';
 import { Secret } from '../keys/secret.ts';
 import { newId } from '../store/id.ts';
 import { statement } from '../store/statement.ts';
@@ -40,15 +40,21 @@ export function secretHash(installationKey: Uint8Array): SecretHash {
   return (secret) => createHmac('sha256', installationKey).update(secret.reveal()).digest('hex');
 }
 
-/** Makes a secret and stores its hash; the only copy of the text is in the answer. */
+/**
+ * Makes a secret and stores its hash; the only copy of the text is in the answer.
+ * @throws PeerError `malformed-request` for a device password without a user name; StateError `conflict` when the tenant
+ *   has no such endpoint.
+ */
 export async function createSecret(
   tx: Unit,
   hash: SecretHash,
   now: number,
   request: SecretRequest,
 ): Promise<IssuedSecret> {
+  if (request.usage === 'device' && request.username === undefined)
+    throw new PeerError('malformed-request', 'username: a device password belongs to a user name');
   const secret = new Secret(randomText());
-  const id = newId();
+  const id = newId(now);
   const expiresAt = now + request.lifetimeSeconds * 1000;
   await tx
     .db<EnrollmentTables>()
@@ -79,10 +85,13 @@ export async function findSecret(store: Store, hash: SecretHash, secret: Secret)
 
 /**
  * Binds a one-time secret to its first request, inside the unit that records the request.
- * @throws PolicyError `bad-credential` when another request was faster.
+ * @throws PolicyError `bad-credential` when another request was faster, or it ended meanwhile.
  */
-export async function bindSecret(tx: Unit, tenant: string, id: string, key: string): Promise<void> {
-  if ((await tx.affected(bind, { tenant, id, key })) !== 1) {
+export async function bindSecret(
+  tx: Unit,
+  binding: { readonly tenant: string; readonly id: string; readonly key: string; readonly now: number },
+): Promise<void> {
+  if ((await tx.affected(bind, binding)) !== 1) {
     throw new PolicyError('bad-credential', 'the password is not valid here');
   }
 }
@@ -90,6 +99,11 @@ export async function bindSecret(tx: Unit, tenant: string, id: string, key: stri
 /** Spends a bound secret, inside the unit that records the certificate. */
 export async function spendSecret(tx: Unit, tenant: string, id: string): Promise<void> {
   await tx.affected(spend, { tenant, id });
+}
+
+/** Gives a spent secret back to the request that spent it: what it got for it is revoked in the same unit. */
+export async function reopenSecret(tx: Unit, tenant: string, id: string, key: string): Promise<void> {
+  await tx.affected(reopen, { tenant, id, key });
 }
 
 /** Withdraws a secret that is not spent yet; false when there is none. */
@@ -139,17 +153,35 @@ const secretByHash = statement<EnrollmentTables>()('secret-by-hash', (db, p: { h
   db.selectFrom('shared_secrets').selectAll().where('secret_hmac', '=', p.hmac),
 );
 
-const bind = statement<EnrollmentTables>()('secret-bind', (db, p: { tenant: string; id: string; key: string }) =>
-  db
-    .updateTable('shared_secrets')
-    .set({ state: 'bound', bound_key: p.key })
-    .where('tenant', '=', p.tenant)
-    .where('id', '=', p.id)
-    .where((eb) =>
-      eb.or([eb('state', '=', 'free'), eb.and([eb('state', '!=', 'revoked'), eb('bound_key', '=', p.key)])]),
-    ),
+const bind = statement<EnrollmentTables>()(
+  'secret-bind',
+  (db, p: { tenant: string; id: string; key: string; now: number }) =>
+    db
+      .updateTable('shared_secrets')
+      .set({ state: 'bound', bound_key: p.key })
+      .where('tenant', '=', p.tenant)
+      .where('id', '=', p.id)
+      .where('expires_at', '>', p.now)
+      .where((eb) =>
+        eb.or([eb('state', '=', 'free'), eb.and([eb('state', '=', 'bound'), eb('bound_key', '=', p.key)])]),
+      ),
 );
 
 const spend = statement<EnrollmentTables>()('secret-spend', (db, p: { tenant: string; id: string }) =>
-  db.updateTable('shared_secrets').set({ state: 'spent' }).where('tenant', '=', p.tenant).where('id', '=', p.id),
+  db
+    .updateTable('shared_secrets')
+    .set({ state: 'spent' })
+    .where('tenant', '=', p.tenant)
+    .where('id', '=', p.id)
+    .where('state', '=', 'bound'),
+);
+
+const reopen = statement<EnrollmentTables>()('secret-reopen', (db, p: { tenant: string; id: string; key: string }) =>
+  db
+    .updateTable('shared_secrets')
+    .set({ state: 'bound' })
+    .where('tenant', '=', p.tenant)
+    .where('id', '=', p.id)
+    .where('state', '=', 'spent')
+    .where('bound_key', '=', p.key),
 );

@@ -122,15 +122,16 @@ export const markIssued = statement<EnrollmentTables>()(
       .where('status', '=', 'signing'),
 );
 
-/** Frees the key of an enrolment that is answered no more, so that the same request may be asked anew. */
+/** Frees the key of an enrolment that is answered no more, so that the same request may be asked anew: once. */
 export const releaseKey = statement<EnrollmentTables>()(
   'enrollment-release-key',
-  (db, p: { tenant: string; id: string; now: number }) =>
+  (db, p: { tenant: string; id: string; key: string; now: number }) =>
     db
       .updateTable('enrollments')
       .set({ idempotency_key: null, updated_at: p.now })
       .where('tenant', '=', p.tenant)
-      .where('id', '=', p.id),
+      .where('id', '=', p.id)
+      .where('idempotency_key', '=', p.key),
 );
 
 /** Frees a key that only ended enrolments hold. */

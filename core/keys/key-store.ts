@@ -2,6 +2,7 @@ import { InternalError } from '../errors/muster-error.ts';
 import { spkiSha256, parseSubjectPublicKeyInfo } from '../x509/public-key.ts';
 import type { KeyAlgorithm } from './key-algorithm.ts';
 import { type KeyUri, formatKeyUri, parseKeyUri } from './key-uri.ts';
+import { isInMemoryModule } from './pkcs11/in-memory-modules.ts';
 import { assertProtected } from './pkcs11/key-objects.ts';
 import type { KeyObject, KeyProtection, KeyUsage } from './token-backend.ts';
 import { type TokenConfig, TokenBackends } from './token-backends.ts';
@@ -83,6 +84,7 @@ export async function openKeyStore(tokens: readonly TokenConfig[], options: KeyS
 
 interface OpenToken {
   readonly connection: TokenConnection;
+  readonly inMemory: boolean;
   loginAttempts: number;
 }
 
@@ -99,7 +101,7 @@ class TokenKeyStore implements KeyStore {
         now: () => clock.now(),
         onChange: () => onChange(healthOf(label, token)),
       });
-      const token: OpenToken = { connection, loginAttempts: 0 };
+      const token: OpenToken = { connection, inMemory: isInMemoryModule(config.module), loginAttempts: 0 };
       this.#tokens.set(label, token);
     }
   }
@@ -112,19 +114,19 @@ class TokenKeyStore implements KeyStore {
     if (request.usage !== 'sign' && !request.algorithm.startsWith('rsa-')) {
       throw new InternalError(`a key of kind ${request.algorithm} cannot decrypt`);
     }
-    const { connection } = this.#token(token);
+    const { connection, inMemory } = this.#token(token);
     const object = await connection.submit((backend) => backend.generate(request), ADMINISTRATION, GENERATE_TIMEOUT_MS);
-    return new ConnectedKey(connection, uriOf(token, object), object);
+    return new ConnectedKey(connection, uriOf(token, object), object, inMemory);
   }
 
   async open(uri: KeyUri): Promise<TokenKey> {
     const { token, object: label, id } = parseKeyUri(uri);
-    const { connection } = this.#token(token);
+    const { connection, inMemory } = this.#token(token);
     const [found, another] = await connection.submit((backend) => backend.find({ id, label }), ADMINISTRATION);
     if (found === undefined) throw new InternalError(`the token holds no key ${uri}`);
     if (another !== undefined) throw new InternalError(`the token holds several keys ${uri}`);
     refuseUnprotected(found);
-    return new ConnectedKey(connection, uriOf(token, found), found);
+    return new ConnectedKey(connection, uriOf(token, found), found, inMemory);
   }
 
   async list(token: string): Promise<TokenKeyDescription[]> {

@@ -14,6 +14,8 @@ export interface TokenKey {
   readonly uri: KeyUri;
   readonly algorithm: KeyAlgorithm;
   readonly publicKey: SubjectPublicKeyInfo;
+  /** The token lives in this host's memory (SoftHSM, NSS): its signatures are made by the CPU that would verify them. */
+  readonly inMemory: boolean;
   /**
    * Signs data (not a digest); the result has the form of X.509's signatureValue: Ecdsa-Sig-Value in DER for ECDSA. Rejects
    * with PolicyError `key-not-allowed` for an algorithm that does not fit the key or its token, with UpstreamError
@@ -37,13 +39,20 @@ export class ConnectedKey implements TokenKey {
   readonly uri: KeyUri;
   readonly algorithm: KeyAlgorithm;
   readonly publicKey: SubjectPublicKeyInfo;
+  readonly inMemory: boolean;
   readonly #connection: TokenConnection;
   readonly #reference: KeyReference;
   readonly #decrypts: boolean;
   #decryption: RsaDecryption | undefined;
 
-  constructor(connection: TokenConnection, uri: KeyUri, { id, label, algorithm, spki, usages }: KeyObject) {
+  constructor(
+    connection: TokenConnection,
+    uri: KeyUri,
+    { id, label, algorithm, spki, usages }: KeyObject,
+    inMemory: boolean,
+  ) {
     this.uri = uri;
+    this.inMemory = inMemory;
     this.algorithm = algorithm;
     this.publicKey = parseSubjectPublicKeyInfo(spki);
     this.#connection = connection;

@@ -19,35 +19,46 @@ export interface Rule {
 const environment = celEnv({ funcs: strings });
 
 /**
- * Compiles a CEL expression (https://cel.dev).
+ * Compiles a CEL expression (https://cel.dev); `name` is what refusals and errors call it.
  * @throws PeerError `malformed-request` when it is too long or does not parse; the text says where.
  */
-export function compileRule(expression: string): Rule {
+export function compileRule(expression: string, name: string): Rule {
   if (expression.length > MAX_EXPRESSION_LENGTH) {
     throw new PeerError(
       'malformed-request',
-      `rule: expected at most ${MAX_EXPRESSION_LENGTH} characters, found ${expression.length}`,
+      `rule ${name}: expected at most ${MAX_EXPRESSION_LENGTH} characters, found ${expression.length}`,
     );
   }
-  const evaluate = planned(expression);
+  const evaluate = planned(expression, name);
   return {
     expression,
     evaluate(variables) {
-      const result = evaluate(variables);
+      const result = evaluated(evaluate, variables);
       if (typeof result === 'boolean') return result;
       const found = isCelError(result) ? result.message : `a ${typeof result}`;
-      throw new PolicyError('policy-refused', 'an admission rule could not be evaluated', {
+      throw new PolicyError('policy-refused', `the admission rule ${name} could not be evaluated`, {
         cause: new PeerError('malformed-request', `rule ${expression}: expected a boolean, found ${found}`),
       });
     },
   };
 }
 
-function planned(expression: string): (variables: RuleVariables) => unknown {
+type Planned = (variables: RuleVariables) => unknown;
+
+function planned(expression: string, name: string): Planned {
   try {
-    return plan(environment, parse(expression)) as (variables: RuleVariables) => unknown;
+    return plan(environment, parse(expression)) as Planned;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    throw new PeerError('malformed-request', `rule: not a CEL expression: ${detail}`, { cause: error });
+    throw new PeerError('malformed-request', `rule ${name}: not a CEL expression: ${detail}`, { cause: error });
+  }
+}
+
+/** CEL's errors are values; what the library throws all the same is one more of them. */
+function evaluated(evaluate: Planned, variables: RuleVariables): unknown {
+  try {
+    return evaluate(variables);
+  } catch (error) {
+    return error;
   }
 }

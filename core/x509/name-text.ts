@@ -35,10 +35,16 @@ const MAX_TEXT = 8192;
 
 /** RFC 4514 §2: the last RDN first, RDNs joined by commas, the attributes of one RDN by plus signs. */
 export function rdnsToText(rdns: readonly RelativeDistinguishedName[], der: AttributeValueDer): string {
-  return rdns
-    .toReversed()
-    .map((rdn) => rdn.map((attribute) => attributeToText(attribute, der)).join('+'))
-    .join(',');
+  // On the path of every enrolment: no array in between.
+  let text = '';
+  for (let index = rdns.length - 1; index >= 0; index--) {
+    let separator = text === '' ? '' : ',';
+    for (const attribute of rdns[index]!) {
+      text += separator + attributeToText(attribute, der);
+      separator = '+';
+    }
+  }
+  return text;
 }
 
 /**
@@ -59,8 +65,12 @@ function attributeToText({ type, value }: NameAttribute, der: AttributeValueDer)
   return `${keyword}=${escapeAttributeValue(value.value)}`;
 }
 
+/** What needs no escape: the letters, digits and marks that nearly all values consist of. */
+const PLAIN_VALUE = /^[A-Za-z0-9._:/@*()'-](?:[A-Za-z0-9._:/@*()' -]*[A-Za-z0-9._:/@*()'-])?$/;
+
 /** RFC 4514 §2.4 escaping of one value; control characters also take the hex form, so that a name is always one line. */
 function escapeAttributeValue(value: string): string {
+  if (PLAIN_VALUE.test(value)) return value;
   const escaped = value
     .replaceAll(/["+,;<>\\]/g, String.raw`\$&`)
     // oxlint-disable-next-line no-control-regex -- they are what is escaped

@@ -46,10 +46,11 @@ const attributeValue = choice('AttributeValue', {
 /** The schema of a RelativeDistinguishedName. */
 export const relativeDistinguishedNameSchema: Schema<RelativeDistinguishedName> = setOf(
   sequence('AttributeTypeAndValue', { type: oid, value: attributeValue }),
-  { min: 1 },
+  { min: 1, max: 16 },
 );
 
-const rdnSequence = sequenceOf(relativeDistinguishedNameSchema);
+/** Real names have a dozen RDNs; thousands would only cost whoever compares them. */
+const rdnSequence = sequenceOf(relativeDistinguishedNameSchema, { max: 64 });
 
 /** The schema of a Name: decoding keeps the octets, encoding writes them unchanged. */
 export const nameSchema = keepingDer(rdnSequence, (rdns, der): Name => ({ rdns, der }));
@@ -107,9 +108,13 @@ export function nameKey(name: Name): string {
 
 /** The text values of one attribute type (dotted OID), in the order of the name. */
 export function attributeTexts(name: Name, type: string): string[] {
-  return name.rdns
-    .flat()
-    .flatMap(({ type: found, value }) => (found === type && value.kind !== 'other' ? [value.value] : []));
+  const texts: string[] = [];
+  for (const rdn of name.rdns) {
+    for (const { type: found, value } of rdn) {
+      if (found === type && value.kind !== 'other') texts.push(value.value);
+    }
+  }
+  return texts;
 }
 
 /** The common names, in the order of the name. */

@@ -5,7 +5,7 @@ import { DEVICE_PROFILE, REGISTRATION_AUTHORITY_PROFILE } from '../../core/autho
 import { insertProfile } from '../../core/authority/profiles.ts';
 import type { AuthorityRow, TenantRow } from '../../core/authority/tables.ts';
 import { InternalError, StateError } from '../../core/errors/muster-error.ts';
-import type { EndpointSettings } from '../../core/enrollment/endpoint.ts';
+import type { EndpointSettings, EstSettings } from '../../core/enrollment/endpoint.ts';
 import { createEndpoint } from '../../core/enrollment/endpoints.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
@@ -31,23 +31,29 @@ export const DEFAULT_ALGORITHMS = { rootAlgorithm: 'rsa-3072', issuingAlgorithm:
 const YEAR = 365 * 86_400;
 const CRL_SHARDS = 16;
 
+const EST: EstSettings = {
+  authenticators: ['password', 'certificate', 'ra'],
+  channelBinding: 'optional',
+  wrapping: 'auto',
+  serverKeyGeneration: true,
+  csrAttributes: 'none',
+};
+
 /** An endpoint open for EST to a password, to a certificate of ours and to a registration authority. */
-export const DEFAULT_ENDPOINT: EndpointSettings = {
-  protocols: {
-    est: {
-      authenticators: ['password', 'certificate', 'ra'],
-      channelBinding: 'optional',
-      wrapping: 'auto',
-      serverKeyGeneration: true,
-      csrAttributes: 'none',
-    },
-  },
+const DEFAULT_ENDPOINT: EndpointSettings = {
+  protocols: { est: EST },
   attestation: 'off',
   admission: [],
   approval: 'automatic',
   registrationAuthorities: [],
   retryAfterSeconds: 60,
   pendingLifetimeSeconds: 7 * 86_400,
+};
+
+/** Where registration authorities enrol: none of them makes another. */
+const REGISTRATION_AUTHORITY_ENDPOINT: EndpointSettings = {
+  ...DEFAULT_ENDPOINT,
+  protocols: { est: { ...EST, authenticators: ['password', 'certificate'] } },
 };
 
 /** A tenant with everything its first endpoint needs. */
@@ -159,15 +165,18 @@ async function insertAll(
     { id: registrationAuthority, tenant: tenant.id, name: 'registration-authority', settings },
     now,
   );
-  const common = { tenant: tenant.id, authority: issuing.id, settings: DEFAULT_ENDPOINT };
+  const common = { tenant: tenant.id, authority: issuing.id };
+  const { name: label, isDefault } = specification;
+  await createEndpoint(tx, { ...common, label, profile: device, settings: DEFAULT_ENDPOINT, isDefault }, now);
   await createEndpoint(
     tx,
-    { ...common, label: specification.name, profile: device, isDefault: specification.isDefault },
-    now,
-  );
-  await createEndpoint(
-    tx,
-    { ...common, label: `${specification.name}-ra`, profile: registrationAuthority, isDefault: false },
+    {
+      ...common,
+      label: `${label}-ra`,
+      profile: registrationAuthority,
+      settings: REGISTRATION_AUTHORITY_ENDPOINT,
+      isDefault: false,
+    },
     now,
   );
   await appendAudit(tx, {

@@ -63,7 +63,8 @@ export async function tryOnce(door: Door, device: DeviceRequest): Promise<Try> {
     return { kind: 'lost', code: (error as NodeJS.ErrnoException).code ?? String(error) };
   }
   const { status, retryAfterSeconds, body, localPort } = answer;
-  if (status === 202 || status === 503) return { kind: 'later', status, afterMs: Math.min(retryAfterSeconds, 2) * 1000 };
+  if (status === 202 || status === 503)
+    return { kind: 'later', status, afterMs: Math.min(retryAfterSeconds, 2) * 1000 };
   if (status !== 200) throw new EnrollmentFailed(`${device.name}: ${status} ${body}`);
   const [certificate] = decodeCertsOnly(Buffer.from(body, 'base64')).certificates;
   if (certificate === undefined) throw new EnrollmentFailed(`${device.name}: 200 without a certificate`);
@@ -72,11 +73,15 @@ export async function tryOnce(door: Door, device: DeviceRequest): Promise<Try> {
   return { kind: 'issued', fingerprint, localPort };
 }
 
-/** Asks at one door after the other until there is a certificate, at most `limitMs`. */
-export async function askUntilIssued(doors: () => readonly Door[], device: DeviceRequest, limitMs = 60_000): Promise<void> {
+/** Asks at one door after the other, beginning with any, until there is a certificate, at most `limitMs`. */
+export async function askUntilIssued(
+  doors: () => readonly Door[],
+  device: DeviceRequest,
+  limitMs = 60_000,
+): Promise<void> {
   const until = performance.now() + limitMs;
   let last: Try | undefined;
-  for (let turn = 0; performance.now() < until; turn += 1) {
+  for (let turn = made + device.tries; performance.now() < until; turn += 1) {
     const open = doors();
     const door = open[turn % open.length];
     last = door && (await tryOnce(door, device));
@@ -87,12 +92,23 @@ export async function askUntilIssued(doors: () => readonly Door[], device: Devic
 }
 
 /** Runs `work` on every item, `width` at a time. */
-export async function inParallel<T>(items: readonly T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const left = items.values();
   const worker = async (): Promise<void> => {
     for (const item of left) await work(item);
   };
   await Promise.all(Array.from({ length: width }, worker));
+}
+
+/** Asks for the CA certificates; returns the client's port. */
+export async function askCaCertificates(door: Door): Promise<number> {
+  const { status, body, localPort } = await ask(door, { path: 'cacerts', method: 'GET' });
+  if (status !== 200) throw new EnrollmentFailed(`cacerts: ${status} ${body}`);
+  return localPort;
 }
 
 interface HttpAnswer {
@@ -102,27 +118,33 @@ interface HttpAnswer {
   readonly localPort: number;
 }
 
+interface HttpCall {
+  readonly path: string;
+  readonly method: string;
+  readonly auth?: string;
+  readonly headers?: Readonly<Record<string, string | number>>;
+  readonly body?: string;
+}
+
 const ANSWER_LIMIT_MS = 60_000;
 
-function post({ port, agent }: Door, { body, credential }: DeviceRequest): Promise<HttpAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+function post(door: Door, { body, credential }: DeviceRequest): Promise<HttpAnswer> {
   const auth = `${credential.username}:${credential.password}`;
   const headers = { 'Content-Type': 'application/pkcs10', 'Content-Length': body.length };
-  const target = { host: '127.0.0.1', port, path: '/.well-known/est/simpleenroll', method: 'POST', auth, headers, agent };
+  return ask(door, { path: 'simpleenroll', method: 'POST', auth, headers, body });
+}
+
+function ask({ port, agent }: Door, { path, body, ...call }: HttpCall): Promise<HttpAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+  const target = { host: '127.0.0.1', port, path: `/.well-known/est/${path}`, agent, ...call };
   const outgoing = httpsRequest(target, (response) => {
     const localPort = response.socket.localPort ?? 0;
+    const retryAfterSeconds = Number(response.headers['retry-after'] ?? 1);
     let text = '';
     response.setEncoding('latin1');
     response.on('data', (chunk: string) => (text += chunk));
     response.on('error', reject);
-    response.on('end', () =>
-      resolve({
-        status: response.statusCode ?? 0,
-        retryAfterSeconds: Number(response.headers['retry-after'] ?? 1),
-        body: text,
-        localPort,
-      }),
-    );
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, retryAfterSeconds, body: text, localPort }));
   });
   outgoing.setTimeout(ANSWER_LIMIT_MS, () => outgoing.destroy(new EnrollmentFailed('no answer in time')));
   outgoing.on('error', reject);

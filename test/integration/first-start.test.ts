@@ -8,7 +8,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodePem } from '../../core/x509/pem.ts';
 import { provisionSoftHsm } from '../../core/keys/softhsm.ts';
 import { type CommandResult, run } from '../support/est-fixture.ts';
-import { api, basic, certificateOf, enroll, type Listed, type ListedCertificate, send } from '../support/installation.ts';
+import {
+  api,
+  basic,
+  certificateOf,
+  enroll,
+  type Listed,
+  type ListedCertificate,
+  send,
+} from '../support/installation.ts';
 import { MusterServer } from '../support/muster-server.ts';
 import { makeCsr } from '../support/test-pki.ts';
 import { filesBelow, filesWithPrivateKeys, holdsPrivateKey } from './private-key-search.ts';
@@ -63,7 +71,14 @@ describe('the first start', () => {
     const folder = join(scratch, readdirSync(scratch)[0]!);
     const [certificate, ca] = [join(folder, 'router1.pem'), join(folder, 'ca.pem')];
     const strict = ['verify', '-x509_strict', '-purpose', 'sslclient', '-verify_hostname', 'router1.example'];
-    const verified = await run('openssl', [...strict, '-CAfile', server.ready.rootCertificate, '-untrusted', ca, certificate]);
+    const verified = await run('openssl', [
+      ...strict,
+      '-CAfile',
+      server.ready.rootCertificate,
+      '-untrusted',
+      ca,
+      certificate,
+    ]);
     expect(verified.stdout.toString(), verified.stderr).toContain('OK');
     const enrolled = new X509Certificate(readFileSync(certificate));
     expect(enrolled.subject).toBe('CN=router1');
@@ -81,7 +96,9 @@ describe('the first start', () => {
     const headers = basic('whoever', server.ready.enrollmentPassword);
     const first = makeCsr({ subject: 'CN=router2' });
     expect(certificateOf(await enroll(server, 'simpleenroll', first.der, { headers })).subject).toBeDefined();
-    expect((await enroll(server, 'simpleenroll', makeCsr({ subject: 'CN=router3' }).der, { headers })).status).toBe(401);
+    expect((await enroll(server, 'simpleenroll', makeCsr({ subject: 'CN=router3' }).der, { headers })).status).toBe(
+      401,
+    );
   });
 
   describe('keys', () => {
@@ -102,7 +119,9 @@ describe('the first start', () => {
 
     it.each(['pkcs8', 'pkcs1', 'sec1'] as const)('would be found as %s in the middle of a file', (type) => {
       const { privateKey } =
-        type === 'pkcs1' ? generateKeyPairSync('rsa', { modulusLength: 1024 }) : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+        type === 'pkcs1'
+          ? generateKeyPairSync('rsa', { modulusLength: 1024 })
+          : generateKeyPairSync('ec', { namedCurve: 'P-256' });
       const der = privateKey.export({ format: 'der', type: type as 'pkcs8' });
       const noise = Buffer.alloc(100, 0x30);
       expect(holdsPrivateKey(Buffer.concat([noise, der, noise]))).toBe(true);
@@ -173,7 +192,18 @@ interface TokenObject {
 async function privateKeysInToken(server: MusterServer): Promise<TokenObject[]> {
   const folder = join(server.dataFolder, 'softhsm');
   const { module, pin } = await provisionSoftHsm(folder, { label: 'muster' });
-  const args = ['--module', module, '--token-label', 'muster', '--login', '--pin', pin.reveal(), '--list-objects', '--type', 'privkey'];
+  const args = [
+    '--module',
+    module,
+    '--token-label',
+    'muster',
+    '--login',
+    '--pin',
+    pin.reveal(),
+    '--list-objects',
+    '--type',
+    'privkey',
+  ];
   const env = { ...process.env, SOFTHSM2_CONF: join(folder, 'softhsm2.conf') };
   const { stdout } = await promisify(execFile)('pkcs11-tool', args, { env });
   return stdout

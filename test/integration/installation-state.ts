@@ -24,14 +24,17 @@ export interface InstallationState {
   readonly oneTimeSecrets: ReadonlyMap<string, string>;
 }
 
-/** Reads it. */
+/** Reads it, table by table: consistent only while nobody writes. */
 export async function readState(store: Store): Promise<InstallationState> {
   const db = store.read<AuthorityTables & EnrollmentTables>();
   const { id: tenant } = await db.selectFrom('tenants').select('id').executeTakeFirstOrThrow();
-  // Certificates first: an enrolment of later is not missed by one that is read before it.
   const certificates = await db.selectFrom('certificates').selectAll().where('enrollment', 'is not', null).execute();
   const enrollments = await db.selectFrom('enrollments').selectAll().execute();
-  const secrets = await db.selectFrom('shared_secrets').select(['id', 'state']).where('usage', '=', 'one-time').execute();
+  const secrets = await db
+    .selectFrom('shared_secrets')
+    .select(['id', 'state'])
+    .where('usage', '=', 'one-time')
+    .execute();
   return { tenant, enrollments, certificates, oneTimeSecrets: new Map(secrets.map(({ id, state }) => [id, state])) };
 }
 
@@ -44,8 +47,13 @@ export function contradictions(state: InstallationState, requests: Iterable<Devi
   const certificates = Map.groupBy(state.certificates, (row) => row.spki_sha256);
   const found: string[] = [];
   for (const device of requests) {
-    const own = { enrollments: enrollments.get(device.spkiSha256) ?? [], certificates: certificates.get(device.spkiSha256) ?? [] };
-    found.push(...contradictionsOf(device, own, state).map((text) => `${device.name} (${device.tries} tries): ${text}`));
+    const own = {
+      enrollments: enrollments.get(device.spkiSha256) ?? [],
+      certificates: certificates.get(device.spkiSha256) ?? [],
+    };
+    found.push(
+      ...contradictionsOf(device, own, state).map((text) => `${device.name} (${device.tries} tries): ${text}`),
+    );
   }
   return found;
 }
@@ -61,21 +69,41 @@ function contradictionsOf(
   if (device.answers.size > 1) found.push(`it was given ${device.answers.size} different certificates`);
   if (own.enrollments.length > 1) found.push(`it has ${own.enrollments.length} enrolments`);
   if (own.certificates.length > 1) found.push(`it has ${own.certificates.length} certificates`);
-  for (const [fingerprint, der] of device.answers) {
-    if (certificate?.fingerprint !== fingerprint || !Buffer.from(certificate.der).equals(der)) found.push('the certificate it was given is not in the store');
-  }
+  if (!holdsAnswers(own.certificates, device.answers)) found.push('the certificate it was given is not in the store');
   if (enrollment && certificate) {
-    if (certificate.serial_number !== enrollment.serial_number) found.push('its certificate has not the serial number of its enrolment');
-    if (certificate.id !== enrollment.certificate || certificate.enrollment !== enrollment.id) found.push('enrolment and certificate do not belong together');
+    if (certificate.serial_number !== enrollment.serial_number)
+      found.push('its certificate has not the serial number of its enrolment');
+    if (certificate.id !== enrollment.certificate || certificate.enrollment !== enrollment.id)
+      found.push('enrolment and certificate do not belong together');
   }
-  if ((enrollment?.status === 'issued') !== (certificate !== undefined)) found.push(`it is ${enrollment?.status} with ${own.certificates.length} certificates`);
-  if (enrollment?.status === 'issued' && (enrollment.tbs !== null || enrollment.lease_owner !== null)) found.push('it is issued and still holds what was to be signed');
+  if ((enrollment?.status === 'issued') !== (certificate !== undefined))
+    found.push(`it is ${enrollment?.status} with ${own.certificates.length} certificates`);
+  if (enrollment?.status === 'issued' && (enrollment.tbs !== null || enrollment.lease_owner !== null))
+    found.push('it is issued and still holds what was to be signed');
   if (enrollment?.secret) {
     const expected = enrollment.status === 'issued' ? 'spent' : 'bound';
     const is = state.oneTimeSecrets.get(enrollment.secret);
     if (is !== expected) found.push(`its one-time password is ${is}, not ${expected}`);
   }
   return found;
+}
+
+/** Of answers noted before the state was read, those that it does not hold: also while others write, there is none. */
+export function lostAnswers(state: InstallationState, answers: readonly ReadonlyMap<string, Uint8Array>[]): string[] {
+  const stored = new Map(state.certificates.map((row) => [row.fingerprint, row]));
+  const lost = answers.flatMap((given) =>
+    [...given.keys()].filter((fingerprint) => !holdsAnswers([stored.get(fingerprint)], given)),
+  );
+  return lost.map((fingerprint) => `${fingerprint} was answered and is not in the store`);
+}
+
+function holdsAnswers(
+  rows: readonly (CertificateRow | undefined)[],
+  answers: ReadonlyMap<string, Uint8Array>,
+): boolean {
+  return [...answers].every(([fingerprint, der]) =>
+    rows.some((row) => row?.fingerprint === fingerprint && Buffer.from(row.der).equals(der)),
+  );
 }
 
 /** The enrolments that are between their two units. */
@@ -96,7 +124,12 @@ export async function newestCheckpoint(store: Store, tenant: string): Promise<st
 
 /** Exports the tenant's log, and verifies the export offline against the audit key and a checkpoint kept from earlier. */
 export async function auditLog(store: Store, tenant: string, since: string | undefined): Promise<AuditedLog> {
-  const key = await store.read<InstallationTables>().selectFrom('installation').select('value').where('name', '=', 'audit-key').executeTakeFirstOrThrow();
+  const key = await store
+    .read<InstallationTables>()
+    .selectFrom('installation')
+    .select('value')
+    .where('name', '=', 'audit-key')
+    .executeTakeFirstOrThrow();
   const { publicKey } = JSON.parse(Buffer.from(key.value).toString()) as { readonly publicKey: string };
   const issued = new Map<string, number>();
   const exported = async function* (): AsyncGenerator<Uint8Array> {
@@ -118,14 +151,22 @@ export async function auditLog(store: Store, tenant: string, since: string | und
 
 /** Has openssl verify certificates under the root. Returns what it did not say OK to. */
 export async function refusedByOpenssl(store: Store, certificates: readonly Uint8Array[]): Promise<string[]> {
-  const authorities = await store.read<AuthorityTables>().selectFrom('authorities').select(['kind', 'certificate']).execute();
+  const authorities = await store
+    .read<AuthorityTables>()
+    .selectFrom('authorities')
+    .select(['kind', 'certificate'])
+    .execute();
   const folder = await mkdtemp('/tmp/muster-chain-');
   const write = (name: string, ders: readonly Uint8Array[]): Promise<void> =>
     writeFile(join(folder, name), ders.map((der) => encodePem('CERTIFICATE', der)).join(''));
   try {
     const names = certificates.map((_, index) => `${index}.pem`);
     await Promise.all(names.map((name, index) => write(name, [certificates[index]!])));
-    for (const kind of ['root', 'issuing'] as const) await write(`${kind}.pem`, authorities.filter((row) => row.kind === kind).map((row) => row.certificate));
+    for (const kind of ['root', 'issuing'] as const)
+      await write(
+        `${kind}.pem`,
+        authorities.filter((row) => row.kind === kind).map((row) => row.certificate),
+      );
     const args = ['verify', '-x509_strict', '-CAfile', 'root.pem', '-untrusted', 'issuing.pem', ...names];
     const { stdout } = await promisify(execFile)('openssl', args, { cwd: folder, maxBuffer: 1 << 26 });
     const accepted = new Set(stdout.split('\n'));

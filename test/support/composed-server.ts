@@ -37,7 +37,12 @@ export class ComposedServer implements Installation, AsyncDisposable {
   readonly ca: string;
   readonly adminToken: string;
 
-  private constructor(server: RunningServer, clock: MovableClock, folder: string, trust: Pick<Installation, 'ca' | 'adminToken'>) {
+  private constructor(
+    server: RunningServer,
+    clock: MovableClock,
+    folder: string,
+    trust: Pick<Installation, 'ca' | 'adminToken'>,
+  ) {
     this.server = server;
     this.clock = clock;
     this.folder = folder;
@@ -51,7 +56,11 @@ export class ComposedServer implements Installation, AsyncDisposable {
     const dataFolder = join(folder, 'data');
     const clock = new MovableClock();
     const noFlags = { portBase: undefined, readyFile: undefined, configFile: undefined, help: false };
-    const configuration = loadConfiguration({ arguments: { ...noFlags, dataFolder }, environment: ENVIRONMENT, folder });
+    const configuration = loadConfiguration({
+      arguments: { ...noFlags, dataFolder },
+      environment: ENVIRONMENT,
+      folder,
+    });
     const server = await serve(configuration, { algorithms, sqlite: { clock } });
     const trust = {
       ca: await readText(join(dataFolder, 'root.pem')),

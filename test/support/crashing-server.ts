@@ -1,4 +1,4 @@
-import { type FaultPoint } from '../../core/enrollment/issuance.ts';
+import type { FaultPoint } from '../../core/enrollment/issuance.ts';
 import { createSecret } from '../../core/enrollment/secrets.ts';
 import { InternalError } from '../../core/errors/muster-error.ts';
 import { serve, type RunningServer } from '../../server/composition/serve.ts';
@@ -13,11 +13,17 @@ export interface CrashingServerOptions {
   readonly dataFolder: string;
   /** Settings by the name of their environment variable. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Kills itself when this point is reached for the `hit`-th time, counted from the start or from the message `arm`. */
-  readonly fault?: { readonly point: FaultPoint; readonly hit: number; readonly from: 'start' | 'arm' };
+  /** Counts from the start; a message that is a Fault sets another one, which counts from then on. */
+  readonly fault?: Fault;
   /** One-time passwords to make besides the device password. */
   readonly oneTimePasswords: number;
   readonly unsafeSynchronous?: 'OFF';
+}
+
+/** Where the server kills itself: when this point is reached for the `hit`-th time. */
+export interface Fault {
+  readonly point: FaultPoint;
+  readonly hit: number;
 }
 
 /** What the parent learns once the server listens. */
@@ -40,11 +46,11 @@ const SECRET_LIFETIME_SECONDS = 3600;
 
 async function main(options: CrashingServerOptions): Promise<void> {
   process.on('disconnect', () => process.exit(1));
-  const { fault, unsafeSynchronous } = options;
+  const { unsafeSynchronous } = options;
   const server = await serve(configuration(options), {
     algorithms: { rootAlgorithm: 'ec-p256', issuingAlgorithm: 'ec-p256' },
     ...(unsafeSynchronous && { sqlite: { unsafeSynchronous } }),
-    ...(fault && { faultPoint: dieAt(fault) }),
+    faultPoint: dieAt(options.fault),
   });
   process.once('SIGTERM', () => void server.close().then(() => process.exit(0)));
   process.send?.(await ready(server, options));
@@ -55,13 +61,15 @@ function configuration({ dataFolder, settings }: CrashingServerOptions) {
   return loadConfiguration({ arguments: { ...noFlags, dataFolder }, environment: settings, folder: process.cwd() });
 }
 
-function dieAt({ point, hit, from }: NonNullable<CrashingServerOptions['fault']>): (reached: FaultPoint) => Promise<void> {
-  let left = from === 'start' ? hit : Number.POSITIVE_INFINITY;
-  process.on('message', (message) => {
-    if (message === 'arm') left = hit;
+function dieAt(first: Fault | undefined): (reached: FaultPoint) => Promise<void> {
+  let fault = first;
+  let hits = 0;
+  process.on('message', (armed) => {
+    fault = armed as Fault;
+    hits = 0;
   });
   return async (reached) => {
-    if (reached === point && --left === 0) process.kill(process.pid, 'SIGKILL');
+    if (reached === fault?.point && ++hits === fault.hit) process.kill(process.pid, 'SIGKILL');
   };
 }
 

@@ -104,6 +104,7 @@ export class InMemoryCredentials implements CredentialVerifier {
       fingerprint,
       origin: isOwn ? 'own' : 'client-anchor',
       certificateId: isOwn ? fingerprint : undefined,
+      profile: isOwn ? endpoint.profile : undefined,
       deviceId: undefined,
       registrationAuthority:
         purposes.includes(KEY_PURPOSE.cmcRA) || endpoint.registrationAuthorities.includes(fingerprint),
@@ -146,7 +147,7 @@ export class InMemoryHall {
   }
 
   #decide(request: EnrollmentRequest): Outcome {
-    const principal = accept(request, authenticatorsOf(request.endpoint, request.protocol));
+    const principal = accept(request, authenticatorsOf(request.endpoint, request.protocol), Date.now());
     const bound = idempotencyKey(request, principal);
     const key = `${request.endpoint.id}:${bound}`;
     const earlier = this.#issued.get(key);

@@ -39,7 +39,11 @@ export interface Call {
 const ANSWER_LIMIT_MS = 20_000;
 
 /** One TLS connection, kept alive, with a client certificate where one is given (RFC 7030 §3.3.2). */
-export function connection({ ca }: Pick<Installation, 'ca'>, client?: ClientCertificate, tls: AgentOptions = {}): Agent {
+export function connection(
+  { ca }: Pick<Installation, 'ca'>,
+  client?: ClientCertificate,
+  tls: AgentOptions = {},
+): Agent {
   const presented = client && {
     key: pemOfKey(client.privateKey),
     cert: [client.der, ...(client.chain ?? [])].map((der) => encodePem('CERTIFICATE', der)).join(''),

@@ -37,7 +37,12 @@ export class MusterServer implements Installation, AsyncDisposable {
   readonly #ownsFolder: boolean;
   readonly #output: () => string;
 
-  private constructor(started: Started, folder: string, ownsFolder: boolean, trust: Pick<Installation, 'ca' | 'adminToken'>) {
+  private constructor(
+    started: Started,
+    folder: string,
+    ownsFolder: boolean,
+    trust: Pick<Installation, 'ca' | 'adminToken'>,
+  ) {
     this.folder = folder;
     this.ready = started.ready;
     this.ca = trust.ca;

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { CrashingServerOptions, CrashingServerReady } from './crashing-server.ts';
+import type { CrashingServerOptions, CrashingServerReady, Fault } from './crashing-server.ts';
 import { MissingPackage } from './server-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('crashing-server.ts', import.meta.url));
@@ -68,16 +68,18 @@ export class ServerChild {
 
   /** Waits until it listens; rejects with its output when it ends before that. */
   async ready(): Promise<CrashingServerReady> {
-    const told = once(this.#process, 'message', { signal: AbortSignal.timeout(START_LIMIT_MS) }).then(([ready]) => ready as CrashingServerReady);
+    const told = once(this.#process, 'message', { signal: AbortSignal.timeout(START_LIMIT_MS) }).then(
+      ([ready]) => ready as CrashingServerReady,
+    );
     const early = this.ended.then((end) => this.#failed(`ended before it listened (${end.signal ?? end.code})`));
     told.catch(() => undefined);
     early.catch(() => undefined);
     return Promise.race([told, early]);
   }
 
-  /** From now on its fault point counts. */
-  arm(): void {
-    this.#process.send('arm');
+  /** Gives it a place to die at; hits count from now on. */
+  arm(fault: Fault): void {
+    this.#process.send(fault);
   }
 
   /** SIGKILL for the whole group, now. */

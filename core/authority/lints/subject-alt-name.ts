@@ -20,8 +20,8 @@ export const subjectAltName: LintRule = {
 /** LDH labels of 1 to 63 characters, 253 in all; a wildcard only as the whole first label. */
 const HOST_NAME =
   /^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
-const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:[^\s]+$/i;
-const MAILBOX = /^[^\s@]+@[^\s@]+$/;
+const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:[^\s\p{Cc}]+$/iu;
+const MAILBOX = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u;
 
 function faultOf(name: GeneralName): string | undefined {
   switch (name.kind) {

@@ -27,6 +27,7 @@ export const subjectAttributes: LintRule = {
       if (value.value.length === 0) return `the value of subject attribute ${type} is empty`;
       if (value.value.length > bound)
         return `the value of subject attribute ${type} has ${value.value.length} characters, ${bound} are allowed`;
+      if (type === ATTRIBUTE_TYPE.countryName && value.value.length < 2) return 'countryName is no code of two letters';
       if (CONTROL.test(value.value)) return `the value of subject attribute ${type} holds a control character`;
     }
     return undefined;
