@@ -30,9 +30,8 @@ import { openContentKey, recipientInfoFor } from './recipient.ts';
 import type { Recipient } from './recipient.ts';
 
 export { keyTransportOf } from './key-transport.ts';
-export type { CertificateRecipient, KeyTransport } from './key-transport.ts';
 export type { RecipientInfo } from './recipient-info.ts';
-export type { KeyTransportRequest, RecipientKey } from './recipient-key.ts';
+export type { RecipientKey } from './recipient-key.ts';
 export type { Recipient } from './recipient.ts';
 
 // RFC 5652 §6.1

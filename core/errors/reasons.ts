@@ -97,8 +97,3 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonEntry>> = Object.freeze(
 
 /** All reason codes, for the tests that walk each protocol's mapping. */
 export const REASON_CODES = Object.freeze(Object.keys(table)) as readonly ReasonCode[];
-
-/** Narrows a stored string to a reason code. */
-export function isReasonCode(text: string): text is ReasonCode {
-  return Object.hasOwn(table, text);
-}

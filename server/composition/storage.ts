@@ -3,8 +3,6 @@ import { authorityMigrations } from '../../core/authority/migrations.ts';
 import { enrollmentMigrations } from '../../core/enrollment/migrations.ts';
 import { MemoryShortLived } from '../../core/store/memory-short-lived.ts';
 import { migrate, type Migration } from '../../core/store/migrations.ts';
-import { openPostgres } from '../../core/store/postgres-store.ts';
-import { openRedisShortLived } from '../../core/store/redis-short-lived.ts';
 import type { ShortLived } from '../../core/store/short-lived.ts';
 import { openSqlite, type SqliteOptions } from '../../core/store/sqlite-store.ts';
 import { storeMigrations } from '../../core/store/store-migrations.ts';
@@ -38,7 +36,7 @@ export async function openStore(
   const store =
     settings.engine === 'sqlite'
       ? await openSqlite({ file: settings.file, report, ...forTests })
-      : await openPostgres({ url: settings.url.reveal(), report });
+      : await openPostgresStore(settings.url.reveal(), report);
   try {
     await migrate(store, MIGRATIONS);
   } catch (error) {
@@ -55,5 +53,13 @@ export async function openShortLived(
   report: Report,
 ): Promise<ShortLived> {
   const options = { clock: store.clock, takenKeys: takenKeysOf(store), report };
-  return settings ? openRedisShortLived({ ...options, url: settings.url.reveal() }) : new MemoryShortLived(options);
+  if (settings === undefined) return new MemoryShortLived(options);
+  // A site on SQLite never loads the clients of PostgreSQL and Redis: they would be a quarter of its memory.
+  const { openRedisShortLived } = await import('../../core/store/redis-short-lived.ts');
+  return openRedisShortLived({ ...options, url: settings.url.reveal() });
+}
+
+async function openPostgresStore(url: string, report: Report): Promise<Store> {
+  const { openPostgres } = await import('../../core/store/postgres-store.ts');
+  return openPostgres({ url, report });
 }

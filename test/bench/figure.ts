@@ -34,7 +34,7 @@ export function figure(
 }
 
 /** The middle one; of an even number the mean of the two. */
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 

@@ -34,7 +34,7 @@ export interface Door {
 }
 
 /** A server refused for good, or answered what is no certificate. */
-export class EnrollmentFailed extends Error {}
+class EnrollmentFailed extends Error {}
 
 let made = 0;
 
