@@ -130,7 +130,11 @@ export function listCertificates(store: Store, tenant: string, filter: Certifica
     const text = searchKey(filter.name);
     const values = [text, ...NAME_KINDS.map((kind) => `${kind}:${text}`)];
     query = query.where('id', 'in', (eb) =>
-      eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', 'in', values),
+      eb
+        .selectFrom('certificate_names')
+        .select('certificate')
+        .where('tenant', '=', tenant)
+        .where('value', 'in', values),
     );
   }
   return query.orderBy('id').limit(filter.limit).execute();

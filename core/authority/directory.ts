@@ -55,9 +55,7 @@ export class AuthorityDirectory {
 
   /** The authority of this tenant that issued a certificate, going by names and key identifiers; the path is not verified. */
   async issuerOf(tenant: string, certificate: Certificate): Promise<Issuer | undefined> {
-    return (
-      findIssuer(await this.#ofTenant(tenant), certificate) ?? findIssuer(await this.#reload(tenant), certificate)
-    );
+    return findIssuer(await this.#ofTenant(tenant), certificate) ?? findIssuer(await this.#reload(tenant), certificate);
   }
 
   /** What a device needs to trust an authority: its certificate first, the root's last (RFC 7030 §4.1.3). */

@@ -51,7 +51,10 @@ export async function admit(
  * The device, if the tenant knows it.
  * @throws PolicyError `device-blocked`.
  */
-export async function requireNotBlocked(inventory: Inventory, identity: DeviceIdentity): Promise<KnownDevice | undefined> {
+export async function requireNotBlocked(
+  inventory: Inventory,
+  identity: DeviceIdentity,
+): Promise<KnownDevice | undefined> {
   const device = await inventory.find(identity);
   if (device?.state === 'blocked') throw new PolicyError('device-blocked', 'the device is blocked');
   return device;
@@ -133,7 +136,11 @@ function compiledOf(endpoint: Endpoint): { rules: readonly CompiledAdmissionRule
   const known = compiled.get(endpoint);
   if (known) return known;
   const fresh = {
-    rules: endpoint.admission.map(({ name, rule, message }) => ({ name, expression: compileRule(rule, name), message })),
+    rules: endpoint.admission.map(({ name, rule, message }) => ({
+      name,
+      expression: compileRule(rule, name),
+      message,
+    })),
     approval: typeof endpoint.approval === 'object' ? compileRule(endpoint.approval.when, 'approval') : undefined,
   };
   compiled.set(endpoint, fresh);

@@ -13,7 +13,7 @@ import { validatePath } from '../x509/path-validation.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { asVerified, type PasswordFact, type TlsCertificateFact } from './facts.ts';
 import { findSecret, type SecretHash } from './secrets.ts';
-import type { EnrollmentTables, SharedSecretRow } from './tables.ts';
+import type { EnrollmentTables, SharedSecretRow, TrustAnchorRow } from './tables.ts';
 
 /** Wrong passwords from one source at one endpoint before further ones are refused as such, and for how long. */
 const LOCK_OUT = { attempts: 10, windowSeconds: 300 };
@@ -149,21 +149,18 @@ async function verifyAnchored(
   fingerprint: string,
   intermediates: readonly Uint8Array[],
 ): Promise<TlsCertificateFact> {
-  const anchors = await store
-    .forTenant<EnrollmentTables>(endpoint.tenant)
-    .selectFrom('trust_anchors')
-    .select(['purpose', 'certificate'])
-    .execute();
-  if (anchors.length === 0)
+  const trusted = await trustAnchors(store, endpoint.tenant);
+  if (trusted.length === 0)
     throw new PolicyError('certificate-untrusted', 'the certificate presented leads to no anchor of this endpoint');
-  const trusted = anchors.map((row) => ({ purpose: row.purpose, certificate: parseCertificate(row.certificate) }));
   const end = requirePath(
     leaf,
     intermediates.map(decodeOrRefuse),
     trusted.map((anchor) => anchor.certificate),
     store.clock.now(),
   );
-  const purposes = trusted.filter(({ certificate }) => octetsEqual(certificate.der, end.der)).map(({ purpose }) => purpose);
+  const purposes = trusted
+    .filter(({ certificate }) => octetsEqual(certificate.der, end.der))
+    .map(({ purpose }) => purpose);
   const anchoredForRa = purposes.includes('ra');
   return asVerified<TlsCertificateFact>({
     kind: 'tls-certificate',
@@ -176,6 +173,20 @@ async function verifyAnchored(
     // An id-kp-cmcRA of a foreign CA counts only where the administrator anchored that CA for this purpose.
     registrationAuthority: isListed(endpoint, fingerprint) || (anchoredForRa && claimsRegistrationAuthority(leaf)),
   });
+}
+
+interface TrustAnchor {
+  readonly purpose: TrustAnchorRow['purpose'];
+  readonly certificate: Certificate;
+}
+
+async function trustAnchors(store: Store, tenant: string): Promise<readonly TrustAnchor[]> {
+  const rows = await store
+    .forTenant<EnrollmentTables>(tenant)
+    .selectFrom('trust_anchors')
+    .select(['purpose', 'certificate'])
+    .execute();
+  return rows.map(({ purpose, certificate }) => ({ purpose, certificate: parseCertificate(certificate) }));
 }
 
 /** Validates the path and returns the anchor it ends at. */

@@ -8,7 +8,7 @@ import { generalNameToText } from '../x509/general-name.ts';
 import { nameToText } from '../x509/name.ts';
 import { spkiSha256 } from '../x509/public-key.ts';
 import { deviceName, type Principal } from './accept.ts';
-import { excerpt } from './excerpt.ts';
+import { excerpt, printable } from './excerpt.ts';
 import type { Fact } from './facts.ts';
 import type { Refusal } from './refusal.ts';
 import type { EnrollmentRequest } from './request.ts';
@@ -35,7 +35,8 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
     status,
     idempotency_key: key,
     principal: principal.description,
-    device_name: deviceName(request),
+    // Admission refuses a name that this changes; the row of the refusal has to stand all the same.
+    device_name: printable(deviceName(request)),
     subject: nameToText(request.subject),
     names: JSON.stringify(request.subjectAltName.map(generalNameToText)),
     spki_sha256: spkiSha256(request.publicKey),
@@ -73,7 +74,8 @@ export async function insertAsked(
   if (supersedes && !(await supersede(tx, supersedes, key, row.created_at))) return false;
   if ((await tx.affected(insertEnrollment, row)) !== 1) return false;
   const { secret } = principal;
-  if (secret?.usage === 'one-time') await bindSecret(tx, { tenant: row.tenant, id: secret.secretId, key, now: row.created_at });
+  if (secret?.usage === 'one-time')
+    await bindSecret(tx, { tenant: row.tenant, id: secret.secretId, key, now: row.created_at });
   return true;
 }
 

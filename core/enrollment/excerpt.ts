@@ -19,3 +19,8 @@ export function excerpts(texts: readonly string[]): string[] {
   }
   return kept;
 }
+
+/** A text a device wrote, without the characters a column cannot hold (PostgreSQL: NUL) or a terminal would obey. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, '\uFFFD').toWellFormed();
+}

@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../audit/entry.ts';
 import { appendAudit } from '../audit/log.ts';
 import { keyWasCertified, markReplaced, recordCertificate, certificateDer } from '../authority/certificates.ts';
 import type { AuthorityDirectory, Issuer } from '../authority/directory.ts';
@@ -117,27 +118,7 @@ export class Issuance {
     await recordCertificate(tx, origin, certificate, subjectAltName(certificate));
     if (row.replaces !== null) await markReplaced(tx, tenant, row.replaces, certificateId);
     if (row.secret !== null) await spendSecret(tx, tenant, row.secret);
-    await appendAudit(tx, {
-      tenant,
-      at: now,
-      actor: `device:${row.principal}`,
-      action: 'certificate.issued',
-      object: `certificate:${certificateId}`,
-      outcome: 'success',
-      details: {
-        enrollment: id,
-        endpoint: row.endpoint,
-        protocol: row.protocol,
-        device,
-        authority: row.authority,
-        serialNumber: certificate.serialNumber,
-        subject: excerpt(row.subject),
-        names: excerpts(JSON.parse(row.names) as string[]),
-        spkiSha256: row.spki_sha256,
-        notAfter,
-        replaces: row.replaces,
-      },
-    });
+    await appendAudit(tx, issuedEntry(row, { certificateId, certificate, device, at: now }));
     return true;
   }
 
@@ -162,4 +143,35 @@ export class Issuance {
 function requireNoPrivilegeByProxy({ extendedKeyUsage }: Profile, { kind }: Principal): void {
   if (kind === 'ra' && extendedKeyUsage.some((purpose) => PRIVILEGED_PURPOSES.has(purpose)))
     throw new PolicyError('not-authorized', 'a registration authority enrols no holder of privileges');
+}
+
+interface IssuedParts {
+  readonly certificateId: string;
+  readonly certificate: SignedCertificate;
+  readonly device: string;
+  readonly at: number;
+}
+
+function issuedEntry(row: EnrollmentRow, { certificateId, certificate, device, at }: IssuedParts): AuditEntry {
+  return {
+    tenant: row.tenant,
+    at,
+    actor: `device:${row.principal}`,
+    action: 'certificate.issued',
+    object: `certificate:${certificateId}`,
+    outcome: 'success',
+    details: {
+      enrollment: row.id,
+      endpoint: row.endpoint,
+      protocol: row.protocol,
+      device,
+      authority: row.authority,
+      serialNumber: certificate.serialNumber,
+      subject: excerpt(row.subject),
+      names: excerpts(JSON.parse(row.names) as string[]),
+      spkiSha256: row.spki_sha256,
+      notAfter: certificate.notAfter.getTime(),
+      replaces: row.replaces,
+    },
+  };
 }

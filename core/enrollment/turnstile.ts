@@ -34,7 +34,9 @@ export class Turnstile {
       return;
     }
     if (this.#waiting.sizeOf(tenant) >= WAITING_PER_TENANT) {
-      throw new UpstreamError('overloaded', 'too many requests of this tenant are waiting', { retryAfterSeconds: COME_BACK_SECONDS });
+      throw new UpstreamError('overloaded', 'too many requests of this tenant are waiting', {
+        retryAfterSeconds: COME_BACK_SECONDS,
+      });
     }
     await new Promise<void>((letIn) => this.#waiting.add(tenant, { letIn }));
   }

@@ -29,11 +29,21 @@ describe('authorities in a real token', () => {
     using scratch = new Scratch();
     const common = { tenant: 't', token: softHsm.label, crlShards: 2, validitySeconds: 86_400 } as const;
     const now = Date.now();
-    const root = await createRoot(keys, { ...common, name: 'root', subject: nameFromText('CN=root'), keyAlgorithm: 'ec-p384' }, now);
+    const root = await createRoot(
+      keys,
+      { ...common, name: 'root', subject: nameFromText('CN=root'), keyAlgorithm: 'ec-p384' },
+      now,
+    );
     const issuing = await createIssuing(
       keys,
       root,
-      { ...common, name: 'issuing', subject: nameFromText('CN=issuing'), keyAlgorithm: 'rsa-2048', validitySeconds: 999 * 86_400 },
+      {
+        ...common,
+        name: 'issuing',
+        subject: nameFromText('CN=issuing'),
+        keyAlgorithm: 'rsa-2048',
+        validitySeconds: 999 * 86_400,
+      },
       now,
     );
     const [top, below] = [root, issuing].map(({ certificate }) => parseCertificate(certificate));
@@ -43,7 +53,9 @@ describe('authorities in a real token', () => {
     expect(below!.notAfter).toEqual(top!.notAfter);
     const rootFile = scratch.file('root.pem', encodePem('CERTIFICATE', root.certificate));
     const file = scratch.file('issuing.pem', encodePem('CERTIFICATE', issuing.certificate));
-    expect(tryOpenssl(['verify', '-x509_strict', '-check_ss_sig', '-CAfile', rootFile, file]).output).toBe(`${file}: OK\n`);
+    expect(tryOpenssl(['verify', '-x509_strict', '-check_ss_sig', '-CAfile', rootFile, file]).output).toBe(
+      `${file}: OK\n`,
+    );
     const held = await keys.list(softHsm.label);
     expect(held.map((key) => key.spkiSha256).sort()).toEqual([root.spki_sha256, issuing.spki_sha256].sort());
     for (const { protection } of held) expect(protection).toMatchObject({ sensitive: true, extractable: false });
@@ -69,14 +81,19 @@ describe.each(ENGINES)('the authorities of an installation on %s', (engine) => {
   it('are listed for their tenant alone', async () => {
     expect((await listTenants(site.store)).map(({ name }) => name)).toEqual(['acme', 'other']);
     expect((await listAuthorities(site.store, acme.id)).map(({ id }) => id)).toEqual([acme.root.id, acme.issuing.id]);
-    expect((await listProfiles(site.store, acme.id)).map(({ name }) => name)).toEqual(['device', 'registration-authority']);
+    expect((await listProfiles(site.store, acme.id)).map(({ name }) => name)).toEqual([
+      'device',
+      'registration-authority',
+    ]);
     expect(await listAuthorities(site.store, 'nobody')).toEqual([]);
   });
 
   it('answer caCertificates from the issuing certificate to the root, to their tenant alone', async () => {
     const chain = await directory().caCertificates(acme.id, acme.issuing.id);
     expect(chain.map(hex)).toEqual([acme.issuing.certificate, acme.root.certificate].map(hex));
-    await expect(directory().caCertificates(other.id, acme.issuing.id)).rejects.toMatchObject({ name: 'InternalError' });
+    await expect(directory().caCertificates(other.id, acme.issuing.id)).rejects.toMatchObject({
+      name: 'InternalError',
+    });
     expect(hex(await directory().publicCertificate(acme.issuing.id))).toBe(hex(acme.issuing.certificate));
     expect(await directory().publicCertificate('nobody')).toBeUndefined();
   });
@@ -107,13 +124,25 @@ describe.each(ENGINES)('the authorities of an installation on %s', (engine) => {
     const row = await createIssuing(
       site.keys,
       acme.root,
-      { tenant: acme.id, name: `issuing-${engine}-2`, subject: nameFromText('CN=second'), token: 'fake', keyAlgorithm: 'ec-p256', validitySeconds: 86_400, crlShards: 1 },
+      {
+        tenant: acme.id,
+        name: `issuing-${engine}-2`,
+        subject: nameFromText('CN=second'),
+        token: 'fake',
+        keyAlgorithm: 'ec-p256',
+        validitySeconds: 86_400,
+        crlShards: 1,
+      },
       Date.now(),
     );
     await site.store.unit((tx) => insertAuthority(tx, row));
     const issuer = await directory().issuer(acme.id, row.id);
     const request = { subject: nameFromText('CN=a'), subjectAltName: [], publicKey: publicKeyOf(makeKey()) };
-    const leaf = await issueServiceCertificate(site.store, issuer, { ...request, purpose: 'test', profile: DEVICE_PROFILE });
+    const leaf = await issueServiceCertificate(site.store, issuer, {
+      ...request,
+      purpose: 'test',
+      profile: DEVICE_PROFILE,
+    });
     expect((await running.issuerOf(acme.id, leaf))?.id).toBe(row.id);
     expect(await running.issuer(acme.id, acme.issuing.id)).toBe(known);
   });
@@ -148,15 +177,30 @@ describe.each(ENGINES)('the authorities of an installation on %s', (engine) => {
       publicKey: publicKeyOf(makeKey()),
     };
     const certificate = await issueServiceCertificate(site.store, issuer, request);
-    const identities = () => site.store.forTenant<AuthorityTables>(acme.id).selectFrom('service_identities').selectAll().where('purpose', '=', request.purpose).orderBy('id').execute();
+    const identities = () =>
+      site.store
+        .forTenant<AuthorityTables>(acme.id)
+        .selectFrom('service_identities')
+        .selectAll()
+        .where('purpose', '=', request.purpose)
+        .orderBy('id')
+        .execute();
     const [identity] = await identities();
     expect(identity!.serial_number).toBe(certificate.serialNumber);
     expect(hex(identity!.tbs)).toBe(hex(certificate.tbsDer));
-    expect((await site.certificates(acme.id)).find(({ id }) => id === identity!.certificate)).toMatchObject({ profile: null, device: null });
-    expect((await site.audit(acme.id)).at(-1)).toMatchObject({ action: 'certificate.issued', details: { purpose: request.purpose } });
+    expect((await site.certificates(acme.id)).find(({ id }) => id === identity!.certificate)).toMatchObject({
+      profile: null,
+      device: null,
+    });
+    expect((await site.audit(acme.id)).at(-1)).toMatchObject({
+      action: 'certificate.issued',
+      details: { purpose: request.purpose },
+    });
 
     site.keys.fault = 'signed-but-away';
-    await expect(issueServiceCertificate(site.store, issuer, request)).rejects.toMatchObject({ reason: 'hsm-unavailable' });
+    await expect(issueServiceCertificate(site.store, issuer, request)).rejects.toMatchObject({
+      reason: 'hsm-unavailable',
+    });
     site.keys.fault = undefined;
     const [, lost] = await identities();
     expect(lost!.certificate).toBeNull();
@@ -171,7 +215,10 @@ describe.each(ENGINES)('the authorities of an installation on %s', (engine) => {
     const settings = { ...DEVICE_PROFILE, validitySeconds: 60 };
     await site.store.unit(async (tx) => {
       const profiles = tx.forTenant<AuthorityTables>(acme.id);
-      await profiles.updateTable('profiles', { settings: JSON.stringify(settings), revision: 2 }).where('id', '=', acme.profile).execute();
+      await profiles
+        .updateTable('profiles', { settings: JSON.stringify(settings), revision: 2 })
+        .where('id', '=', acme.profile)
+        .execute();
     });
     expect(await site.profiles.get(acme.id, acme.profile)).toMatchObject({ revision: 2, validitySeconds: 60 });
     const twice = site.store.unit((tx) => insertProfile(tx, { id: 'x', tenant: acme.id, name: 'device', settings }, 0));

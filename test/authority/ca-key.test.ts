@@ -85,7 +85,9 @@ describe('CaKey', () => {
   it('passes on that the token is away', async () => {
     const issuer = await testIssuer();
     issuer.keys.fault = 'away';
-    await expect(issuer.caKey.signCertificate(prepared(issuer), 't')).rejects.toMatchObject({ reason: 'hsm-unavailable' });
+    await expect(issuer.caKey.signCertificate(prepared(issuer), 't')).rejects.toMatchObject({
+      reason: 'hsm-unavailable',
+    });
   });
 });
 
@@ -93,14 +95,21 @@ describe('what is issued', () => {
   const issuers = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'] as const;
   const devices = ['ec-p256', 'ec-p521', 'rsa-3072', 'ed25519'] as const;
 
-  it.each(issuers.flatMap((ca, index) => [{ ca, device: devices[index]!, isNameless: index % 2 === 1 }, { ca, device: 'ec-p384' as const, isNameless: false }]))(
+  it.each(
+    issuers.flatMap((ca, index) => [
+      { ca, device: devices[index]!, isNameless: index % 2 === 1 },
+      { ca, device: 'ec-p384' as const, isNameless: false },
+    ]),
+  )(
     'by $ca for $device (no subject: $isNameless) satisfies openssl, pkijs, @peculiar/x509 and Node, byte for byte',
     async ({ ca, device, isNameless }) => {
       const issuer = await testIssuer(ca);
       const der = await issuer.caKey.signCertificate(prepared(issuer, device, isNameless), 't');
       const root = scratch.file('root.pem', encodePem('CERTIFICATE', issuer.certificate.der));
       const file = scratch.file('device.pem', encodePem('CERTIFICATE', der));
-      expect(tryOpenssl(['verify', '-x509_strict', '-check_ss_sig', '-purpose', 'sslclient', '-CAfile', root, file])).toEqual({
+      expect(
+        tryOpenssl(['verify', '-x509_strict', '-check_ss_sig', '-purpose', 'sslclient', '-CAfile', root, file]),
+      ).toEqual({
         ok: true,
         output: `${file}: OK\n`,
       });

@@ -76,7 +76,8 @@ describe.each(ENGINES)('the certificates of a tenant on %s', (engine) => {
 
   it('are nobody else’s', async () => {
     const [row] = rows;
-    for (const filter of [{}, { name: 'router1' }, { serialNumber: row!.serial_number }]) expect(await list(filter, other.id)).toEqual([]);
+    for (const filter of [{}, { name: 'router1' }, { serialNumber: row!.serial_number }])
+      expect(await list(filter, other.id)).toEqual([]);
     expect(await getCertificate(site.store, other.id, row!.id)).toBeUndefined();
     expect(await certificateDer(site.store, other.id, row!.id)).toBeUndefined();
     const certificate = parseCertificate(row!.der);
@@ -106,7 +107,10 @@ describe.each(ENGINES)('the certificates of a tenant on %s', (engine) => {
   it('have one serial number each: the database refuses a second', async () => {
     const { id: _, ...first } = rows[0]!;
     const again = site.store.unit((tx) =>
-      tx.forTenant<AuthorityTables>(acme.id).insertInto('certificates', { ...first, id: 'again' }).execute(),
+      tx
+        .forTenant<AuthorityTables>(acme.id)
+        .insertInto('certificates', { ...first, id: 'again' })
+        .execute(),
     );
     await expect(again).rejects.toMatchObject({ reason: 'conflict' });
   });

@@ -53,7 +53,10 @@ const BROKEN: Readonly<Record<string, readonly Case[]>> = {
     { what: 'a short serial number', template: () => ({ serialNumber: parseSerialNumber('5a0102030405060708') }) },
   ],
   'rfc5280-validity': [
-    { what: 'a validity of no time', template: () => ({ validity: { notBefore: new Date(NOW), notAfter: new Date(NOW) } }) },
+    {
+      what: 'a validity of no time',
+      template: () => ({ validity: { notBefore: new Date(NOW), notAfter: new Date(NOW) } }),
+    },
     { what: 'a life beyond the issuer’s', issuerNotAfter: NOW + DAY_MS },
   ],
   'rfc5280-issuer-name': [
@@ -141,7 +144,10 @@ const BROKEN: Readonly<Record<string, readonly Case[]>> = {
   ],
   'rfc5280-subject-alt-name': [
     { what: 'a host name with a space', extensions: () => named({ kind: 'dnsName', value: 'a b.example' }) },
-    { what: 'a host name with a label of 64', extensions: () => named({ kind: 'dnsName', value: `${'a'.repeat(64)}.x` }) },
+    {
+      what: 'a host name with a label of 64',
+      extensions: () => named({ kind: 'dnsName', value: `${'a'.repeat(64)}.x` }),
+    },
     { what: 'a host name of 254', extensions: () => named({ kind: 'dnsName', value: `${'a.'.repeat(126)}aa` }) },
     { what: 'a wildcard within a label', extensions: () => named({ kind: 'dnsName', value: 'a*.example' }) },
     { what: 'a host name with a NUL', extensions: () => named({ kind: 'dnsName', value: 'a.example\0.evil' }) },
@@ -153,7 +159,9 @@ const BROKEN: Readonly<Record<string, readonly Case[]>> = {
     {
       what: 'an X.400 address',
       profile: ANY_NAME,
-      extensions: () => [rawExtension(EXTENSION.subjectAltName, Uint8Array.of(0x30, 0x04, 0xa3, 0x02, 0x30, 0x00), false)],
+      extensions: () => [
+        rawExtension(EXTENSION.subjectAltName, Uint8Array.of(0x30, 0x04, 0xa3, 0x02, 0x30, 0x00), false),
+      ],
     },
   ],
   'muster-extension-set': [
@@ -164,7 +172,12 @@ const BROKEN: Readonly<Record<string, readonly Case[]>> = {
   ],
   'profile-names': [
     { what: 'a subject attribute too many', template: subject('CN=a,O=b'), profile: withSubject(['2.5.4.3'], false) },
-    { what: 'no subject where one is asked for', template: () => ({ subject: EMPTY_NAME }), profile: withSubject('any', true), extensions: () => [EXTENSIONS.subjectAltName.encode([{ kind: 'dnsName', value: 'a.example' }], true)] },
+    {
+      what: 'no subject where one is asked for',
+      template: () => ({ subject: EMPTY_NAME }),
+      profile: withSubject('any', true),
+      extensions: () => [EXTENSIONS.subjectAltName.encode([{ kind: 'dnsName', value: 'a.example' }], true)],
+    },
     { what: 'a kind of name too many', profile: { ...DEVICE_PROFILE, subjectAltName: { kinds: ['uri'], max: 4 } } },
     { what: 'a name too many', profile: { ...DEVICE_PROFILE, subjectAltName: { kinds: ['dnsName'], max: 0 } } },
     {
@@ -245,7 +258,11 @@ describe('the rules of lint', () => {
   it.each<Case>([
     { what: 'a device' },
     { what: 'a CA', isCa: true },
-    { what: 'a device with a critical subjectAltName and no subject', template: () => ({ subject: EMPTY_NAME }), extensions: () => [EXTENSIONS.subjectAltName.encode([{ kind: 'dnsName', value: '*.example' }], true)] },
+    {
+      what: 'a device with a critical subjectAltName and no subject',
+      template: () => ({ subject: EMPTY_NAME }),
+      extensions: () => [EXTENSIONS.subjectAltName.encode([{ kind: 'dnsName', value: '*.example' }], true)],
+    },
     { what: 'a device that says it is no CA', extensions: () => [EXTENSIONS.basicConstraints.encode({ cA: false })] },
     { what: 'a country of two letters', template: subject('C=CH,CN=a') },
     { what: 'a CN of 64 characters', template: subject(`CN=${'x'.repeat(64)}`) },

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { type CertificateRequest, prepareCertificate, randomSerialNumber } from '../../core/authority/prepare.ts';
-import { DEFAULT_KEY_RULES, DEVICE_PROFILE, isAllowedKey, type KeyRules, type ProfileSettings, REGISTRATION_AUTHORITY_PROFILE } from '../../core/authority/profile.ts';
+import {
+  DEFAULT_KEY_RULES,
+  DEVICE_PROFILE,
+  isAllowedKey,
+  type KeyRules,
+  type ProfileSettings,
+  REGISTRATION_AUTHORITY_PROFILE,
+} from '../../core/authority/profile.ts';
 import { encodeTbsCertificate, extendedKeyUsage, keyUsage, subjectAltName } from '../../core/x509/certificate.ts';
 import { EXTENSIONS, findExtension } from '../../core/x509/extensions.ts';
 import { generalNameFromText, generalNameToText } from '../../core/x509/general-name.ts';
@@ -47,17 +54,21 @@ describe('prepareCertificate', () => {
       EXTENSION.crlDistributionPoints,
     ]);
     expect(extendedKeyUsage(tbs)).toEqual([KEY_PURPOSE.clientAuth, KEY_PURPOSE.serverAuth]);
-    expect(EXTENSIONS.authorityInfoAccess.find(tbs.extensions)!.map(({ accessLocation }) => generalNameToText(accessLocation))).toEqual([
-      'uri:http://muster.example/ocsp/1',
-      'uri:http://muster.example/ca/1.cer',
-    ]);
+    expect(
+      EXTENSIONS.authorityInfoAccess
+        .find(tbs.extensions)!
+        .map(({ accessLocation }) => generalNameToText(accessLocation)),
+    ).toEqual(['uri:http://muster.example/ocsp/1', 'uri:http://muster.example/ca/1.cer']);
     expect(tbs.notBefore).toEqual(new Date(NOW - 300_000));
     expect(tbs.notAfter).toEqual(new Date(NOW + 365 * 86_400_000));
   });
 
   it('gives an RSA key the use of encryption, and no other', () => {
     expect([...keyUsage(prepare())!]).toEqual(['digitalSignature']);
-    expect([...keyUsage(prepare({ publicKey: publicKeyOf(makeKey('rsa-2048')) }))!]).toEqual(['digitalSignature', 'keyEncipherment']);
+    expect([...keyUsage(prepare({ publicKey: publicKeyOf(makeKey('rsa-2048')) }))!]).toEqual([
+      'digitalSignature',
+      'keyEncipherment',
+    ]);
   });
 
   it('marks the names critical where there is no subject', () => {
@@ -69,7 +80,9 @@ describe('prepareCertificate', () => {
   it('writes the policies of the profile', () => {
     const policies = ['1.3.6.1.4.1.99999.1', '1.3.6.1.4.1.99999.2'];
     const tbs = prepare({}, { ...DEVICE_PROFILE, certificatePolicies: policies });
-    expect(EXTENSIONS.certificatePolicies.find(tbs.extensions)!.map(({ policyIdentifier }) => policyIdentifier)).toEqual(policies);
+    expect(
+      EXTENSIONS.certificatePolicies.find(tbs.extensions)!.map(({ policyIdentifier }) => policyIdentifier),
+    ).toEqual(policies);
   });
 
   it('cuts notAfter to that of the issuer', async () => {
@@ -84,7 +97,9 @@ describe('prepareCertificate', () => {
     const tbs = prepare({}, { ...DEVICE_PROFILE, validitySeconds: 86_400 }, Date.UTC(2036, 10, 19));
     expect(tbs.notAfter).toEqual(issuer.notAfter);
     return expect(
-      testIssuer('ec-p256', { validitySeconds: 30 * 365 * 86_400, now: NOW }).then((old) => old.notAfter.getUTCFullYear()),
+      testIssuer('ec-p256', { validitySeconds: 30 * 365 * 86_400, now: NOW }).then((old) =>
+        old.notAfter.getUTCFullYear(),
+      ),
     ).resolves.toBe(2056);
   });
 });
@@ -102,7 +117,9 @@ describe('what a request may not ask for (V11)', () => {
 
   it('but what the profile grants anyway may be asked for, and what is harmless is not copied', () => {
     const cmcRA = [EXTENSIONS.extendedKeyUsage.encode([KEY_PURPOSE.cmcRA])];
-    expect(extendedKeyUsage(prepare({ requestedExtensions: cmcRA }, REGISTRATION_AUTHORITY_PROFILE))).toContain(KEY_PURPOSE.cmcRA);
+    expect(extendedKeyUsage(prepare({ requestedExtensions: cmcRA }, REGISTRATION_AUTHORITY_PROFILE))).toContain(
+      KEY_PURPOSE.cmcRA,
+    );
     const harmless = [
       EXTENSIONS.basicConstraints.encode({ cA: false }),
       EXTENSIONS.extendedKeyUsage.encode([KEY_PURPOSE.emailProtection]),
@@ -125,14 +142,20 @@ describe('what a request may not ask for (V11)', () => {
     const within = { ...dns, dnsSuffixes: ['Plant.Example', 'lab'] };
     const names = (...texts: string[]) => ({ subjectAltName: texts.map(generalNameFromText) });
     expect(() => prepare(names('ip:192.0.2.1'), profile(dns))).toThrow(refusal('name-not-allowed', 'ipAddress'));
-    expect(() => prepare(names('dns:a', 'dns:b', 'dns:c'), profile(dns))).toThrow(refusal('name-not-allowed', '3 names'));
+    expect(() => prepare(names('dns:a', 'dns:b', 'dns:c'), profile(dns))).toThrow(
+      refusal('name-not-allowed', '3 names'),
+    );
     for (const outside of ['dns:evilplant.example', 'dns:plant.example.evil', 'dns:plant', 'dns:x.labs']) {
-      expect(() => prepare(names('dns:a.lab', outside), profile(within))).toThrow(refusal('name-not-allowed', 'domains'));
+      expect(() => prepare(names('dns:a.lab', outside), profile(within))).toThrow(
+        refusal('name-not-allowed', 'domains'),
+      );
     }
     expect(subjectAltName(prepare(names('dns:a.PLANT.example', 'dns:lab'), profile(within)))).toHaveLength(2);
     const serialOnly = { attributes: [ATTRIBUTE_TYPE.serialNumber], required: true };
     expect(() => prepare({}, profile(dns, serialOnly))).toThrow(refusal('subject-not-allowed', 'attribute'));
-    expect(() => prepare({ subject: EMPTY_NAME }, profile(dns, serialOnly))).toThrow(refusal('subject-not-allowed', 'asks for a subject'));
+    expect(() => prepare({ subject: EMPTY_NAME }, profile(dns, serialOnly))).toThrow(
+      refusal('subject-not-allowed', 'asks for a subject'),
+    );
   });
 });
 
@@ -167,7 +190,22 @@ describe('keys', () => {
 
   it('that are weak are refused by name (V27)', () => {
     // SubjectPublicKeyInfo of an Ed25519 key of order 1.
-    const identity = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00, 1, ...Array.from<number>({ length: 31 }).fill(0));
+    const identity = Uint8Array.of(
+      0x30,
+      0x2a,
+      0x30,
+      0x05,
+      0x06,
+      0x03,
+      0x2b,
+      0x65,
+      0x70,
+      0x03,
+      0x21,
+      0x00,
+      1,
+      ...Array.from<number>({ length: 31 }).fill(0),
+    );
     expect(() => prepare({ publicKey: parseSubjectPublicKeyInfo(identity) })).toThrow(refusal('key-weak', 'order'));
     const offCurve = publicKey.der.slice();
     offCurve[offCurve.length - 1]! ^= 1;
@@ -205,7 +243,9 @@ describe('serial numbers and CRL shards (V53)', () => {
 });
 
 describe('properties', () => {
-  const keys = (['ec-p256', 'ec-p384', 'ec-p521', 'rsa-2048', 'ed25519'] as const).map((kind) => publicKeyOf(makeKey(kind)));
+  const keys = (['ec-p256', 'ec-p384', 'ec-p521', 'rsa-2048', 'ed25519'] as const).map((kind) =>
+    publicKeyOf(makeKey(kind)),
+  );
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
   const name = fc.oneof(
     fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => `dns:${labels.join('.')}`),
@@ -214,7 +254,9 @@ describe('properties', () => {
     fc.uuid().map((id) => `uri:urn:uuid:${id}`),
     label.map((local) => `email:${local}@plant.example`),
   );
-  const commonName = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 16 }).filter((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && text.trim() !== '');
+  const commonName = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 16 })
+    .filter((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && text.trim() !== '');
 
   it('what is decoded encodes to the same octets', () => {
     fc.assert(

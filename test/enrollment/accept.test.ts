@@ -41,7 +41,12 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
     issuedBy(await site.enroll(endpoint, { ...(names && { names }) })).certificate;
 
   /** Asks with a client certificate, for what the options of the request say. */
-  async function ask(endpoint: Endpoint, der: Uint8Array, names: CsrOptions = {}, asking: object = {}): Promise<Outcome> {
+  async function ask(
+    endpoint: Endpoint,
+    der: Uint8Array,
+    names: CsrOptions = {},
+    asking: object = {},
+  ): Promise<Outcome> {
     const fact = await site.credentials.tlsCertificate(endpoint, [der]);
     return site.hall.enroll(site.request(endpoint, [fact], { csr: makeCsr(names).der, ...asking }));
   }
@@ -83,7 +88,9 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
       expect(await ask(closed, der, names)).toMatchObject(refusal('not-authorized'));
       const { secret } = await site.secret(acme.endpoint);
       const password = [await site.password(acme.endpoint, secret)];
-      expect(await site.hall.enroll(site.request(acme.endpoint, password, { operation: 'renew' }))).toMatchObject(refusal('authentication-required'));
+      expect(await site.hall.enroll(site.request(acme.endpoint, password, { operation: 'renew' }))).toMatchObject(
+        refusal('authentication-required'),
+      );
     });
 
     it('opens no other profile: a device does not become a registration authority by renewing (V9, V11)', async () => {
@@ -111,7 +118,10 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
       const der = await certificateOf(acme.endpoint, names);
       const csr = makeCsr(names).der;
       const first = issuedBy(await ask(acme.endpoint, der, {}, { csr }));
-      expect(issuedBy(await ask(acme.endpoint, der, {}, { csr }))).toMatchObject({ enrollmentId: first.enrollmentId, replayed: true });
+      expect(issuedBy(await ask(acme.endpoint, der, {}, { csr }))).toMatchObject({
+        enrollmentId: first.enrollmentId,
+        replayed: true,
+      });
     });
   });
 
@@ -134,8 +144,12 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
 
     it('renews nothing, and is nothing where the endpoint does not accept it', async () => {
       const { der } = leaf('CN=dev-9');
-      expect(await ask(acme.endpoint, der, { subject: 'CN=dev-9' }, { operation: 'renew' })).toMatchObject(refusal('not-authorized', 'renewal'));
-      expect(await ask(await open('password', 'certificate', 'ra'), der, { subject: 'CN=dev-9' })).toMatchObject(refusal('not-authorized'));
+      expect(await ask(acme.endpoint, der, { subject: 'CN=dev-9' }, { operation: 'renew' })).toMatchObject(
+        refusal('not-authorized', 'renewal'),
+      );
+      expect(await ask(await open('password', 'certificate', 'ra'), der, { subject: 'CN=dev-9' })).toMatchObject(
+        refusal('not-authorized'),
+      );
     });
 
     it('is no registration authority for claiming to be one: its anchor is for devices', async () => {
@@ -158,20 +172,28 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
         principal: `ra ${parseCertificate(der).serialNumber}`,
         replaces: null,
       });
-      issuedBy(await ask(acme.endpoint, der, { subject: 'CN=camera2' }, { proofOfPossession: 'registration-authority' }));
+      issuedBy(
+        await ask(acme.endpoint, der, { subject: 'CN=camera2' }, { proofOfPossession: 'registration-authority' }),
+      );
     });
 
     it('is not admitted where the endpoint admits none', async () => {
       const { der } = await enrolRa();
-      expect(await ask(await open('password', 'certificate'), der, { subject: 'CN=camera1' })).toMatchObject(refusal('not-authorized'));
+      expect(await ask(await open('password', 'certificate'), der, { subject: 'CN=camera1' })).toMatchObject(
+        refusal('not-authorized'),
+      );
     });
 
     it('makes none of its kind (V11), and renews itself', async () => {
       const { endpoint, der } = await enrolRa();
-      expect(await ask(endpoint, der, { subject: 'CN=gateway2' })).toMatchObject(refusal('not-authorized', 'privileges'));
+      expect(await ask(endpoint, der, { subject: 'CN=gateway2' })).toMatchObject(
+        refusal('not-authorized', 'privileges'),
+      );
       for (const operation of ['enroll', 'renew'] as const) {
         const renewed = issuedBy(await ask(endpoint, der, { subject: 'CN=gateway' }, { operation }));
-        expect(extendedKeyUsage(parseCertificate(renewed.certificate))).toEqual(REGISTRATION_AUTHORITY_PROFILE.extendedKeyUsage);
+        expect(extendedKeyUsage(parseCertificate(renewed.certificate))).toEqual(
+          REGISTRATION_AUTHORITY_PROFILE.extendedKeyUsage,
+        );
         expect(await site.enrollment(endpoint, renewed.enrollmentId)).toMatchObject({ replaces: expect.any(String) });
       }
     });
@@ -179,7 +201,9 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
     it('under an anchor for registration authorities needs the purpose, too', async () => {
       const eku = [KEY_PURPOSE.clientAuth, KEY_PURPOSE.cmcRA];
       issuedBy(await ask(acme.endpoint, gateways.leaf({ subject: 'CN=line-1', eku }).der, { subject: 'CN=camera3' }));
-      expect(await ask(acme.endpoint, gateways.leaf({ subject: 'CN=line-2' }).der, { subject: 'CN=line-2' })).toMatchObject(refusal('not-authorized'));
+      expect(
+        await ask(acme.endpoint, gateways.leaf({ subject: 'CN=line-2' }).der, { subject: 'CN=line-2' }),
+      ).toMatchObject(refusal('not-authorized'));
     });
 
     it('may be any certificate on the list of the endpoint, there alone', async () => {
@@ -193,10 +217,14 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
     it('alone may vouch for the possession of a key (V11)', async () => {
       const vouched = { proofOfPossession: 'registration-authority' } as const;
       const der = await certificateOf(acme.endpoint, { subject: 'CN=r7' });
-      expect(await ask(acme.endpoint, der, { subject: 'CN=r7' }, vouched)).toMatchObject(refusal('not-authorized', 'vouch'));
+      expect(await ask(acme.endpoint, der, { subject: 'CN=r7' }, vouched)).toMatchObject(
+        refusal('not-authorized', 'vouch'),
+      );
       const { secret, id } = await site.secret(acme.endpoint);
       const password = [await site.password(acme.endpoint, secret)];
-      expect(await site.hall.enroll(site.request(acme.endpoint, password, vouched))).toMatchObject(refusal('not-authorized', 'vouch'));
+      expect(await site.hall.enroll(site.request(acme.endpoint, password, vouched))).toMatchObject(
+        refusal('not-authorized', 'vouch'),
+      );
       expect(await site.secretState(acme.endpoint, id)).toBe('free');
     });
   });
@@ -204,9 +232,17 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
   it('a password helps out where the certificate is for other names', async () => {
     const der = await certificateOf(acme.endpoint, { subject: 'CN=old' });
     const { secret, id } = await site.secret(acme.endpoint);
-    const facts = [await site.credentials.tlsCertificate(acme.endpoint, [der]), await site.password(acme.endpoint, secret)];
-    const outcome = issuedBy(await site.hall.enroll(site.request(acme.endpoint, facts, { csr: makeCsr({ subject: 'CN=new' }).der })));
-    expect(await site.enrollment(acme.endpoint, outcome.enrollmentId)).toMatchObject({ principal: `password ${id}`, secret: id });
+    const facts = [
+      await site.credentials.tlsCertificate(acme.endpoint, [der]),
+      await site.password(acme.endpoint, secret),
+    ];
+    const outcome = issuedBy(
+      await site.hall.enroll(site.request(acme.endpoint, facts, { csr: makeCsr({ subject: 'CN=new' }).der })),
+    );
+    expect(await site.enrollment(acme.endpoint, outcome.enrollmentId)).toMatchObject({
+      principal: `password ${id}`,
+      secret: id,
+    });
     // Where it is for the same names, the certificate is renewed and the secret is kept.
     const { secret: kept, id: keptId } = await site.secret(acme.endpoint);
     const both = [facts[0]!, await site.password(acme.endpoint, kept)];
@@ -220,11 +256,18 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
     expect((await site.audit(acme.id)).length).toBe(before);
     const closed = await site.endpoint(acme, { ...OPEN_ENDPOINT, protocols: {} });
     const { secret } = await site.secret(closed);
-    expect(await site.hall.enroll(site.request(closed, [await site.password(closed, secret)]))).toMatchObject(refusal('not-authorized'));
+    expect(await site.hall.enroll(site.request(closed, [await site.password(closed, secret)]))).toMatchObject(
+      refusal('not-authorized'),
+    );
     const scep = { protocol: 'scep' } as const;
     const open = await site.secret(acme.endpoint);
-    expect(await site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, open.secret)], scep))).toMatchObject(refusal('not-authorized'));
-    expect((await site.audit(acme.id)).slice(before).map(({ action }) => action)).toEqual(['enrollment.refused', 'enrollment.refused']);
+    expect(
+      await site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, open.secret)], scep)),
+    ).toMatchObject(refusal('not-authorized'));
+    expect((await site.audit(acme.id)).slice(before).map(({ action }) => action)).toEqual([
+      'enrollment.refused',
+      'enrollment.refused',
+    ]);
     expect(await site.enrollments(closed)).toEqual([]);
   });
 
@@ -234,7 +277,11 @@ describe.each(ENGINES)('who may ask for what, on %s', (engine) => {
     const second = await open('certificate');
     const outcomes = [await ask(acme.endpoint, der, {}, { csr }), await ask(second, der, {}, { csr })].map(issuedBy);
     expect(outcomes[0]!.enrollmentId).not.toBe(outcomes[1]!.enrollmentId);
-    const rows = site.store.forTenant<AuthorityTables>(acme.id).selectFrom('certificates').select('id').where('subject', '=', 'CN=twice');
+    const rows = site.store
+      .forTenant<AuthorityTables>(acme.id)
+      .selectFrom('certificates')
+      .select('id')
+      .where('subject', '=', 'CN=twice');
     expect(await rows.execute()).toHaveLength(3);
   });
 });

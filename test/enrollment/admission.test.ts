@@ -26,9 +26,21 @@ describe.each(ENGINES)('admission on %s', (engine) => {
   it.each<[string, CsrOptions, boolean]>([
     ["request.commonName == 'router1'", { subject: 'CN=router1' }, true],
     ["request.commonName == 'router1'", { subject: 'CN=router2' }, false],
-    ["request.serialNumber.startsWith('FOC') && request.organization == 'Acme'", { subject: 'CN=a,O=Acme,serialNumber=FOC1' }, true],
-    ["request.names.all(n, n.startsWith('dns:') && n.endsWith('.acme.example'))", { san: ['dns:a.acme.example'] }, true],
-    ["request.names.all(n, n.startsWith('dns:') && n.endsWith('.acme.example'))", { san: ['dns:a.acme.example', 'ip:192.0.2.1'] }, false],
+    [
+      "request.serialNumber.startsWith('FOC') && request.organization == 'Acme'",
+      { subject: 'CN=a,O=Acme,serialNumber=FOC1' },
+      true,
+    ],
+    [
+      "request.names.all(n, n.startsWith('dns:') && n.endsWith('.acme.example'))",
+      { san: ['dns:a.acme.example'] },
+      true,
+    ],
+    [
+      "request.names.all(n, n.startsWith('dns:') && n.endsWith('.acme.example'))",
+      { san: ['dns:a.acme.example', 'ip:192.0.2.1'] },
+      false,
+    ],
     ["request.key == 'EC P-256'", {}, true],
     ["request.key in ['EC P-384', 'RSA 3072']", {}, false],
     ["request.protocol == 'est' && request.operation == 'enroll' && request.source == '192.0.2.1'", {}, true],
@@ -40,7 +52,12 @@ describe.each(ENGINES)('admission on %s', (engine) => {
   ])('by the rule %s of %j: %s', async (rule, names, admitted) => {
     const outcome = await site.enroll(await admitting(rule), { names });
     if (admitted) issuedBy(outcome);
-    else expect(outcome).toMatchObject({ kind: 'rejected', reason: 'policy-refused', message: 'refused by the admission rule the-rule' });
+    else
+      expect(outcome).toMatchObject({
+        kind: 'rejected',
+        reason: 'policy-refused',
+        message: 'refused by the admission rule the-rule',
+      });
   });
 
   it.each([
@@ -75,7 +92,9 @@ describe.each(ENGINES)('admission on %s', (engine) => {
     const ask = async () => site.hall.enroll(site.request(endpoint, [await site.password(endpoint, secret)], { csr }));
     const pending = await ask();
     expect(pending.kind).toBe('pending');
-    await site.store.unit((tx) => approve(tx, { tenant: acme.id, id: pending.enrollmentId!, actor: 'user:a', comment: '', now: Date.now() }));
+    await site.store.unit((tx) =>
+      approve(tx, { tenant: acme.id, id: pending.enrollmentId!, actor: 'user:a', comment: '', now: Date.now() }),
+    );
     const { certificate } = issuedBy(await ask());
     issuedBy(await site.enroll(endpoint, { names }));
     const fact = await site.credentials.tlsCertificate(endpoint, [certificate]);
@@ -90,11 +109,14 @@ describe.each(ENGINES)('admission on %s', (engine) => {
     await site.store.unit((tx) => setBlocked(tx, { ...change, blocked: true }));
     const { secret } = await site.secret(acme.endpoint);
     const csr = makeCsr(names).der;
-    const ask = async () => site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, secret)], { csr }));
+    const ask = async () =>
+      site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, secret)], { csr }));
     const blocked = { kind: 'rejected', reason: 'device-blocked' };
     expect(await ask()).toMatchObject(blocked);
     const fact = await site.credentials.tlsCertificate(acme.endpoint, [certificate]);
-    expect(await site.hall.enroll(site.request(acme.endpoint, [fact], { csr: makeCsr(names).der, operation: 'renew' }))).toMatchObject(blocked);
+    expect(
+      await site.hall.enroll(site.request(acme.endpoint, [fact], { csr: makeCsr(names).der, operation: 'renew' })),
+    ).toMatchObject(blocked);
     await site.store.unit((tx) => setBlocked(tx, { ...change, blocked: false }));
     issuedBy(await ask());
   });
@@ -136,30 +158,49 @@ describe.each(ENGINES)('admission on %s', (engine) => {
     it('refuses everybody where no gate is wired', async () => {
       const endpoint = await withSettings({ attestation: 'enforce' });
       for (const evidence of [own, undefined]) {
-        expect(await ask(endpoint, site.hall, evidence)).toMatchObject({ kind: 'rejected', reason: 'evidence-required' });
+        expect(await ask(endpoint, site.hall, evidence)).toMatchObject({
+          kind: 'rejected',
+          reason: 'evidence-required',
+        });
       }
     });
 
     it('enforces evidence, and that the attested key is the requested key (V13)', async () => {
       const endpoint = await withSettings({ attestation: 'enforce' });
       expect(await ask(endpoint, guarded, undefined)).toMatchObject({ reason: 'evidence-required' });
-      expect(await ask(endpoint, guarded, evidenceFor(another))).toMatchObject({ kind: 'rejected', reason: 'evidence-refused', message: 'attestation refused: attested-key-is-another' });
-      expect(await ask(endpoint, guarded, { type: 'unknown', bytes: new Uint8Array() })).toMatchObject({ reason: 'evidence-refused', message: 'attestation refused: unknown-evidence' });
+      expect(await ask(endpoint, guarded, evidenceFor(another))).toMatchObject({
+        kind: 'rejected',
+        reason: 'evidence-refused',
+        message: 'attestation refused: attested-key-is-another',
+      });
+      expect(await ask(endpoint, guarded, { type: 'unknown', bytes: new Uint8Array() })).toMatchObject({
+        reason: 'evidence-refused',
+        message: 'attestation refused: unknown-evidence',
+      });
       issuedBy(await ask(endpoint, guarded, own));
     });
 
     it.each([
-      ['says nothing about a key', { verdict: 'affirmed', attestedPublicKey: undefined, identifiers: {}, findings: [] }],
-      ['is refused without a reason', { verdict: 'refused', attestedPublicKey: publicKeyOf(key), identifiers: {}, findings: [] }],
+      [
+        'says nothing about a key',
+        { verdict: 'affirmed', attestedPublicKey: undefined, identifiers: {}, findings: [] },
+      ],
+      [
+        'is refused without a reason',
+        { verdict: 'refused', attestedPublicKey: publicKeyOf(key), identifiers: {}, findings: [] },
+      ],
     ] as const)('refuses evidence that %s', async (_, appraisal) => {
       const endpoint = await withSettings({ attestation: 'enforce' });
-      const hall = site.newHall({ gate: { challenge: () => Promise.resolve(new Uint8Array(1)), appraise: () => Promise.resolve(appraisal) } });
+      const hall = site.newHall({
+        gate: { challenge: () => Promise.resolve(new Uint8Array(1)), appraise: () => Promise.resolve(appraisal) },
+      });
       expect(await ask(endpoint, hall, own)).toMatchObject({ kind: 'rejected', reason: 'evidence-refused' });
     });
 
     it('observes without refusing: what it would have refused stands in the audit log', async () => {
       const endpoint = await withSettings({ attestation: 'observe' });
-      const found = async () => (await site.audit(acme.id)).filter(({ action }) => action === 'enrollment.observed').at(-1);
+      const found = async () =>
+        (await site.audit(acme.id)).filter(({ action }) => action === 'enrollment.observed').at(-1);
       const cases = [
         [undefined, ['no-evidence']],
         [evidenceFor(another), ['attested-key-is-another']],

@@ -27,11 +27,16 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
   });
   afterAll(() => site[Symbol.asyncDispose]());
 
-  const verify = (chain: readonly Uint8Array[], { endpoint } = acme) => site.credentials.tlsCertificate(endpoint, chain);
+  const verify = (chain: readonly Uint8Array[], { endpoint } = acme) =>
+    site.credentials.tlsCertificate(endpoint, chain);
   const issue = async (endpoint = acme.endpoint, subject = 'CN=r1') =>
     issuedBy(await site.enroll(endpoint, { names: { subject } })).certificate;
 
-  async function anchor(tenant: SiteTenant, authority: TestAuthority, purpose: TrustAnchorRow['purpose']): Promise<void> {
+  async function anchor(
+    tenant: SiteTenant,
+    authority: TestAuthority,
+    purpose: TrustAnchorRow['purpose'],
+  ): Promise<void> {
     await site.store.unit(async (tx) => {
       const row = { id: newId(), purpose, name: 'anchor', certificate: authority.der, created_at: 0 };
       await tx.forTenant<EnrollmentTables>(tenant.id).insertInto('trust_anchors', row).execute();
@@ -80,7 +85,10 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       const { serialNumber } = parseCertificate(der);
       await site.store.unit(async (tx) => {
         const rows = tx.forTenant<{ certificates: { tenant: string; serial_number: string } }>(acme.id);
-        await rows.updateTable('certificates', { serial_number: 'elsewhere' }).where('serial_number', '=', serialNumber).execute();
+        await rows
+          .updateTable('certificates', { serial_number: 'elsewhere' })
+          .where('serial_number', '=', serialNumber)
+          .execute();
       });
       await expect(verify([der])).rejects.toMatchObject({ reason: 'certificate-untrusted' });
     });
@@ -88,7 +96,9 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
     it('that another CA of the same name signed is refused', async () => {
       const name = parseCertificate(acme.issuing.certificate).subject;
       const impostor = TestAuthority.root({ name });
-      await expect(verify([impostor.leaf({ subject: 'CN=r1' }).der, impostor.der])).rejects.toMatchObject({ reason: 'certificate-untrusted' });
+      await expect(verify([impostor.leaf({ subject: 'CN=r1' }).der, impostor.der])).rejects.toMatchObject({
+        reason: 'certificate-untrusted',
+      });
     });
 
     it('that is a CA’s own is no client certificate', async () => {
@@ -106,7 +116,11 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       const { der } = root.leaf({ subject: 'CN=d' });
       await expect(verify([der, root.der])).rejects.toMatchObject({ reason: 'certificate-untrusted' });
       await anchor(acme, root, 'client');
-      expect(await verify([der])).toMatchObject({ origin: 'client-anchor', certificateId: undefined, profile: undefined });
+      expect(await verify([der])).toMatchObject({
+        origin: 'client-anchor',
+        certificateId: undefined,
+        profile: undefined,
+      });
       await expect(verify([der], other)).rejects.toMatchObject({ reason: 'certificate-untrusted' });
     });
 
@@ -126,7 +140,13 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
     });
 
     it('that cannot be read is refused, and so is none', async () => {
-      for (const chain of [[], [new Uint8Array()], [Uint8Array.of(0x30, 0x00)], [root.leaf().der.slice(0, -1)], [intermediate.leaf().der, Uint8Array.of(1)]]) {
+      for (const chain of [
+        [],
+        [new Uint8Array()],
+        [Uint8Array.of(0x30, 0x00)],
+        [root.leaf().der.slice(0, -1)],
+        [intermediate.leaf().der, Uint8Array.of(1)],
+      ]) {
         await expect(verify(chain)).rejects.toMatchObject({ name: 'PolicyError', reason: 'certificate-untrusted' });
       }
     });
@@ -149,7 +169,12 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
     it('is good at its own endpoint alone', async () => {
       const second = await site.endpoint(acme, OPEN_ENDPOINT);
       const { secret, id } = await site.secret(acme.endpoint);
-      expect(await site.password(acme.endpoint, secret)).toMatchObject({ kind: 'password', secretId: id, usage: 'one-time', state: 'free' });
+      expect(await site.password(acme.endpoint, secret)).toMatchObject({
+        kind: 'password',
+        secretId: id,
+        usage: 'one-time',
+        state: 'free',
+      });
       for (const endpoint of [second, other.endpoint]) {
         await expect(site.password(endpoint, secret, { source: '198.51.100.1' })).rejects.toMatchObject(refusal);
       }
@@ -159,11 +184,20 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       const { secret } = await site.secret(acme.endpoint, { lifetimeSeconds: 1 });
       site.clock.ahead = 2000;
       const messages = [];
-      for (const presented of [secret, new Secret('wrong'), new Secret(''), (await site.secret(other.endpoint)).secret]) {
-        const error: unknown = await site.password(acme.endpoint, presented, { source: '198.51.100.2' }).catch((thrown: unknown) => thrown);
+      for (const presented of [
+        secret,
+        new Secret('wrong'),
+        new Secret(''),
+        (await site.secret(other.endpoint)).secret,
+      ]) {
+        const error: unknown = await site
+          .password(acme.endpoint, presented, { source: '198.51.100.2' })
+          .catch((thrown: unknown) => thrown);
         expect(error).toMatchObject(refusal);
         messages.push((error as Error).message);
-        expect(`${(error as Error).message} ${(error as Error).stack}`).not.toContain(presented.reveal() || 'nothing to find');
+        expect(`${(error as Error).message} ${(error as Error).stack}`).not.toContain(
+          presented.reveal() || 'nothing to find',
+        );
       }
       expect(new Set(messages).size).toBe(1);
     });
@@ -174,9 +208,14 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       for (let attempt = 0; attempt < 10; attempt++) {
         await expect(site.password(acme.endpoint, new Secret(`guess ${attempt}`), from)).rejects.toMatchObject(refusal);
       }
-      await expect(site.password(acme.endpoint, new Secret('guess'), from)).rejects.toMatchObject({ reason: 'locked-out', retryAfterSeconds: 300 });
+      await expect(site.password(acme.endpoint, new Secret('guess'), from)).rejects.toMatchObject({
+        reason: 'locked-out',
+        retryAfterSeconds: 300,
+      });
       await expect(site.password(acme.endpoint, secret, from)).resolves.toMatchObject({ kind: 'password' });
-      await expect(site.password(acme.endpoint, new Secret('guess'), { source: '203.0.113.10' })).rejects.toMatchObject(refusal);
+      await expect(site.password(acme.endpoint, new Secret('guess'), { source: '203.0.113.10' })).rejects.toMatchObject(
+        refusal,
+      );
       await expect(site.password(other.endpoint, new Secret('guess'), from)).rejects.toMatchObject(refusal);
       site.clock.ahead = 301_000;
       await expect(site.password(acme.endpoint, new Secret('guess'), from)).rejects.toMatchObject(refusal);

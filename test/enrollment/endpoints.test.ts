@@ -22,13 +22,27 @@ describe.each(ENGINES)('endpoints on %s', (engine) => {
     site.store.unit((tx) =>
       createEndpoint(
         tx,
-        { tenant: acme.id, label: 'new', profile: acme.profile, authority: acme.issuing.id, settings: OPEN_ENDPOINT, isDefault: false, ...changes },
+        {
+          tenant: acme.id,
+          label: 'new',
+          profile: acme.profile,
+          authority: acme.issuing.id,
+          settings: OPEN_ENDPOINT,
+          isDefault: false,
+          ...changes,
+        },
         site.clock.now(),
       ),
     );
 
   it('resolve by label, and the default one without', async () => {
-    expect(await site.endpoints.resolve('acme')).toMatchObject({ tenant: acme.id, label: 'acme', revision: 1, isDefault: false, ...OPEN_ENDPOINT });
+    expect(await site.endpoints.resolve('acme')).toMatchObject({
+      tenant: acme.id,
+      label: 'acme',
+      revision: 1,
+      isDefault: false,
+      ...OPEN_ENDPOINT,
+    });
     expect(await site.endpoints.resolve(undefined)).toBeUndefined();
     await create({ label: 'the-default', isDefault: true });
     expect(await site.endpoints.resolve(undefined)).toMatchObject({ label: 'the-default', isDefault: true });
@@ -36,10 +50,13 @@ describe.each(ENGINES)('endpoints on %s', (engine) => {
     expect((await site.endpoints.list(other.id)).map(({ label }) => label)).toEqual(['other']);
   });
 
-  it.each(['', 'Acme', 'a_b', 'a b', 'a/b', 'é', 'a'.repeat(64), 'acme\n', '../acme', 'acme\0'])('do not have the label %j', async (label) => {
-    expect(await site.endpoints.resolve(label)).toBeUndefined();
-    await expect(create({ label })).rejects.toMatchObject({ reason: 'malformed-request' });
-  });
+  it.each(['', 'Acme', 'a_b', 'a b', 'a/b', 'é', 'a'.repeat(64), 'acme\n', '../acme', 'acme\0'])(
+    'do not have the label %j',
+    async (label) => {
+      expect(await site.endpoints.resolve(label)).toBeUndefined();
+      await expect(create({ label })).rejects.toMatchObject({ reason: 'malformed-request' });
+    },
+  );
 
   it('have a label each in the whole installation', async () => {
     await expect(create({ label: 'acme' })).rejects.toMatchObject({ reason: 'conflict' });

@@ -2,13 +2,12 @@ import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DEVICE_PROFILE } from '../../core/authority/profile.ts';
-import { approve, expirePending, getEnrollment, listEnrollments, reject } from '../../core/enrollment/enrollments.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { KEY_PURPOSE } from '../../core/x509/oids.ts';
-import { publicKeyOf, makeCsr, makeKey } from '../support/test-pki.ts';
+import { makeCsr, makeKey } from '../support/test-pki.ts';
 import { ENGINES } from '../support/stores.ts';
 import { issuedBy, OPEN_ENDPOINT, Site, type SiteTenant } from './site.ts';
 
@@ -26,7 +25,7 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
 
   /** The same device asking again: same request, same password, verified anew. */
   async function device(endpoint: Endpoint, csr = makeCsr({ subject: 'CN=router' }).der) {
-    const { secret, id } = await site.secret(endpoint);
+    const { secret, id } = await site.secret(endpoint, { lifetimeSeconds: 999_999 });
     const ask = async (hall = site.hall, asking = csr): Promise<Outcome> =>
       hall.enroll(site.request(endpoint, [await site.password(endpoint, secret)], { csr: asking }));
     return { ask, csr, secretId: id };
@@ -43,7 +42,12 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
     expect(x509.checkPrivateKey(key)).toBe(true);
     expect(x509.verify(new X509Certificate(acme.issuing.certificate).publicKey)).toBe(true);
     const [row] = (await site.certificates(acme.id)).slice(-1);
-    expect(row).toMatchObject({ enrollment: enrollmentId, status: 'active', authority: acme.issuing.id, profile: acme.profile });
+    expect(row).toMatchObject({
+      enrollment: enrollmentId,
+      status: 'active',
+      authority: acme.issuing.id,
+      profile: acme.profile,
+    });
     const enrollment = await site.enrollment(acme.endpoint, enrollmentId);
     expect(enrollment).toMatchObject({
       status: 'issued',
@@ -83,7 +87,9 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
     const { secret } = await site.secret(acme.endpoint, { usage: 'device', username: 'r7', lifetimeSeconds: 999_999 });
     const csr = makeCsr({ subject: 'CN=r7' }).der;
     const ask = async () =>
-      site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, secret, { username: 'r7' })], { csr }));
+      site.hall.enroll(
+        site.request(acme.endpoint, [await site.password(acme.endpoint, secret, { username: 'r7' })], { csr }),
+      );
     const first = issuedBy(await ask());
     expect(issuedBy(await ask()).enrollmentId).toBe(first.enrollmentId);
     site.clock.ahead = 24 * HOUR_MS + 1000;
@@ -106,7 +112,9 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
 
   it('gives different requests that come at once different serial numbers', async () => {
     const outcomes = await Promise.all(
-      Array.from({ length: 40 }, (_, index) => site.enroll(acme.endpoint, { names: { subject: `CN=at-once-${index}` } })),
+      Array.from({ length: 40 }, (_, index) =>
+        site.enroll(acme.endpoint, { names: { subject: `CN=at-once-${index}` } }),
+      ),
     );
     const serials = outcomes.map((outcome) => parseCertificate(issuedBy(outcome).certificate).serialNumber);
     expect(new Set(serials).size).toBe(40);
@@ -122,7 +130,9 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
       [{ subject: 'CN=one,CN=two' }, 'subject-not-allowed'],
     ] as const;
     for (const [names, reason] of cases) {
-      const outcome = await site.enroll(acme.endpoint, { csr: makeCsr(names.subject === '' ? { subject: '' } : names).der });
+      const outcome = await site.enroll(acme.endpoint, {
+        csr: makeCsr(names.subject === '' ? { subject: '' } : names).der,
+      });
       expect(outcome, reason).toMatchObject({ kind: 'rejected', reason });
       const row = await site.enrollment(acme.endpoint, outcome.enrollmentId);
       expect(row).toMatchObject({ status: 'rejected', reason, serial_number: null });
@@ -152,221 +162,26 @@ describe.each(ENGINES)('the hall on %s', (engine) => {
     expect((await site.enrollments(endpoint)).map(({ status }) => status)).toEqual(['rejected', 'issued']);
   });
 
-  describe('with manual approval', () => {
-    let endpoint: Endpoint;
-
-    beforeAll(async () => {
-      endpoint = await site.endpoint(acme, { ...OPEN_ENDPOINT, approval: 'manual' });
-    });
-
-    const decide = (how: typeof approve, id: string, tenant = acme.id) =>
-      site.store.unit((tx) =>
-        how(tx, { tenant, id, actor: 'user:alice', comment: 'seen', now: site.clock.now() }),
-      );
-
-    it('waits, tells the operator once, and issues when the device asks again', async () => {
-      const { ask, secretId } = await device(endpoint);
-      const pending = await ask();
-      expect(pending).toMatchObject({ kind: 'pending', retryAfterSeconds: 60 });
-      expect(await ask()).toEqual(pending);
-      expect(site.waiting.filter((id) => id === pending.enrollmentId)).toHaveLength(1);
-      expect(await site.secretState(endpoint, secretId)).toBe('bound');
-      await decide(approve, pending.enrollmentId!);
-      expect(await getEnrollment(site.store, acme.id, pending.enrollmentId!)).toMatchObject({ status: 'approved', decided_by: 'user:alice' });
-      const issued = issuedBy(await ask());
-      expect(issued.enrollmentId).toBe(pending.enrollmentId);
-      expect(issuedBy(await ask()).replayed).toBe(true);
-      expect(await site.secretState(endpoint, secretId)).toBe('spent');
-      const actions = (await site.audit(acme.id)).filter(({ object, details }) => object === `enrollment:${issued.enrollmentId}` || details['enrollment'] === issued.enrollmentId);
-      expect(actions.map(({ action, actor }) => [action, actor])).toEqual([
-        ['enrollment.pending', `device:password ${secretId}`],
-        ['enrollment.approved', 'user:alice'],
-        ['certificate.issued', `device:password ${secretId}`],
-      ]);
-    });
-
-    it('issues once to sixteen polls on two nodes', async () => {
-      const { ask } = await device(endpoint);
-      await decide(approve, (await ask()).enrollmentId!);
-      const halls = [site.hall, site.newHall()];
-      const outcomes = (await Promise.all(Array.from({ length: 16 }, (_, index) => ask(halls[index % 2])))).map(issuedBy);
-      expect(new Set(outcomes.map(({ certificate }) => Buffer.from(certificate).toString('hex'))).size).toBe(1);
-    });
-
-    it('keeps to an operator’s no, even at another revision', async () => {
-      const { ask } = await device(endpoint);
-      const { enrollmentId } = await ask();
-      await decide(reject, enrollmentId!);
-      expect(await ask()).toEqual({
-        kind: 'rejected',
-        enrollmentId,
-        reason: 'operator-rejected',
-        message: 'rejected by an operator: seen',
-      });
-      const { secret } = await site.secret(endpoint);
-      const csr = makeCsr().der;
-      const waiting = await site.hall.enroll(site.request(endpoint, [await site.password(endpoint, secret)], { csr }));
-      await decide(reject, waiting.enrollmentId!);
-      endpoint = await site.changeEndpoint(endpoint, { retryAfterSeconds: 60 });
-      const again = await site.hall.enroll(site.request(endpoint, [await site.password(endpoint, secret)], { csr }));
-      expect(again).toMatchObject({ enrollmentId: waiting.enrollmentId, reason: 'operator-rejected' });
-    });
-
-    it('decides about what waits alone, and about nobody else’s', async () => {
-      const { ask } = await device(endpoint);
-      const { enrollmentId } = await ask();
-      const other = await site.tenant();
-      for (const how of [approve, reject]) {
-        await expect(decide(how, enrollmentId!, other.id)).rejects.toMatchObject({ reason: 'not-found' });
-      }
-      await decide(approve, enrollmentId!);
-      await expect(decide(approve, enrollmentId!)).rejects.toMatchObject({ reason: 'conflict' });
-      await expect(decide(reject, enrollmentId!)).rejects.toMatchObject({ reason: 'conflict' });
-      const both = await device(endpoint);
-      const { enrollmentId: contested } = await both.ask();
-      const results = await Promise.allSettled([decide(approve, contested!), decide(reject, contested!)]);
-      expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    });
-
-    it('expires what nobody decided about, and asks anew when the device does', async () => {
-      const { ask, secretId } = await device(endpoint);
-      const first = await ask();
-      const second = await device(endpoint);
-      const swept = await second.ask();
-      // The secret may be used for longer than its enrolment waits.
-      await site.store.unit(async (tx) => {
-        await tx.forTenant<{ shared_secrets: { tenant: string; id: string; expires_at: number } }>(acme.id)
-          .updateTable('shared_secrets', { expires_at: site.clock.now() + 9 * HOUR_MS }).where('id', '=', secretId).execute();
-      });
-      site.clock.ahead = 2 * HOUR_MS;
-      await expect(decide(approve, first.enrollmentId!)).rejects.toMatchObject({ reason: 'enrollment-expired' });
-      const anew = await ask();
-      expect(anew).toMatchObject({ kind: 'pending' });
-      expect(anew.enrollmentId).not.toBe(first.enrollmentId);
-      expect(await getEnrollment(site.store, acme.id, first.enrollmentId!)).toMatchObject({ status: 'expired', reason: 'enrollment-expired' });
-      expect(await expirePending(site.store)).toBeGreaterThan(0);
-      expect(await getEnrollment(site.store, acme.id, swept.enrollmentId!)).toMatchObject({ status: 'expired' });
-      expect(await getEnrollment(site.store, acme.id, anew.enrollmentId!)).toMatchObject({ status: 'pending' });
-      expect(await expirePending(site.store)).toBe(0);
-      site.clock.ahead = 0;
-    });
-
-    it('asks no operator about what cannot be issued', async () => {
-      const csr = makeCsr({ key: makeKey('ed448') }).der;
-      const outcome = await (await device(endpoint, csr)).ask();
-      expect(outcome).toMatchObject({ kind: 'rejected', reason: 'key-not-allowed' });
-    });
-
-    it('issues nothing that is approved once the profile no longer allows it', async () => {
-      const { ask, secretId } = await device(endpoint);
-      const { enrollmentId } = await ask();
-      await decide(approve, enrollmentId!);
-      const stricter = JSON.stringify({ ...DEVICE_PROFILE, keys: { ...DEVICE_PROFILE.keys, ec: [] } });
-      await setProfile(acme.profile, stricter, 2);
-      expect(await ask()).toMatchObject({ kind: 'rejected', reason: 'key-not-allowed', enrollmentId });
-      expect(await getEnrollment(site.store, acme.id, enrollmentId!)).toMatchObject({ status: 'rejected', decided_by: 'system:hall' });
-      expect((await site.audit(acme.id)).at(-1)).toMatchObject({ action: 'enrollment.rejected', object: `enrollment:${enrollmentId}` });
-      expect(await site.secretState(endpoint, secretId)).toBe('bound');
-      await setProfile(acme.profile, JSON.stringify(DEVICE_PROFILE), 3);
-    });
-
-    it('lists them by tenant, endpoint and status, page by page', async () => {
-      const all = await listEnrollments(site.store, acme.id, { limit: 1000, endpoint: endpoint.id });
-      expect(all.map(({ id }) => id)).toEqual((await site.enrollments(endpoint)).map(({ id }) => id));
-      const rejected = await listEnrollments(site.store, acme.id, { limit: 1000, endpoint: endpoint.id, status: 'rejected' });
-      expect(rejected.length).toBeGreaterThan(1);
-      expect(rejected.every(({ status }) => status === 'rejected')).toBe(true);
-      const [first, ...rest] = all;
-      const page = await listEnrollments(site.store, acme.id, { limit: 2, endpoint: endpoint.id, after: first!.id });
-      expect(page.map(({ id }) => id)).toEqual(rest.slice(0, 2).map(({ id }) => id));
-      expect(await listEnrollments(site.store, (await site.tenant()).id, { limit: 10 })).toEqual([]);
-    });
-  });
-
-  async function setProfile(id: string, settings: string, revision: number): Promise<void> {
-    await site.store.unit(async (tx) => {
-      await tx
-        .forTenant<{ profiles: { tenant: string; id: string; settings: string; revision: number } }>(acme.id)
-        .updateTable('profiles', { settings, revision })
-        .where('id', '=', id)
-        .execute();
-    });
-  }
-
-  describe('with keys made here', () => {
-    const serverKey = () => ({ proofOfPossession: 'server-generated' as const, publicKey: publicKeyOf(makeKey()) });
-
-    it('makes a new pair at each request and revokes the certificate nobody confirmed', async () => {
-      const { secret, id } = await site.secret(acme.endpoint);
-      const csr = makeCsr({ subject: 'CN=keyless' }).der;
-      const ask = async () =>
-        site.hall.enroll(site.request(acme.endpoint, [await site.password(acme.endpoint, secret)], { csr, ...serverKey() }));
-      const first = issuedBy(await ask());
-      const second = issuedBy(await ask());
-      expect(second.replayed).toBe(false);
-      const rows = (await site.certificates(acme.id)).slice(-2);
-      expect(rows.map(({ status, revocation_reason: reason }) => [status, reason])).toEqual([['revoked', 4], ['active', null]]);
-      expect(rows.map(({ enrollment }) => enrollment)).toEqual([first.enrollmentId, second.enrollmentId]);
-      expect(await site.secretState(acme.endpoint, id)).toBe('spent');
-      const revocations = (await site.audit(acme.id)).filter(({ action, object }) => action === 'certificate.revoked' && object === `enrollment:${first.enrollmentId}`);
-      expect(revocations).toHaveLength(1);
-      site.clock.ahead = 25 * HOUR_MS;
-      expect(await ask()).toMatchObject({ kind: 'rejected', reason: 'bad-credential' });
-      site.clock.ahead = 0;
-      expect((await site.certificates(acme.id)).at(-1)).toMatchObject({ id: rows[1]!.id, status: 'active' });
-    });
-
-    it('leaves one certificate alive of many that were asked for at once, on two nodes', async () => {
-      const { secret } = await site.secret(acme.endpoint);
-      const csr = makeCsr({ subject: 'CN=keyless-at-once' }).der;
-      const halls = [site.hall, site.newHall()];
-      const outcomes = await Promise.allSettled(
-        Array.from({ length: 8 }, async (_, index) =>
-          halls[index % 2]!.enroll(
-            site.request(acme.endpoint, [await site.password(acme.endpoint, secret)], { csr, ...serverKey() }),
-          ),
-        ),
-      );
-      const issued = outcomes.flatMap((result) => (result.status === 'fulfilled' && result.value.kind === 'issued' ? [result.value] : []));
-      expect(issued.length).toBeGreaterThan(0);
-      const rows = (await site.certificates(acme.id)).filter(({ subject }) => subject === 'CN=keyless-at-once');
-      expect(rows.filter(({ status }) => status === 'active')).toHaveLength(1);
-      for (const { enrollment } of rows) {
-        const revoked = (await site.audit(acme.id)).filter(({ action, object }) => action === 'certificate.revoked' && object === `enrollment:${enrollment}`);
-        expect(revoked.length).toBeLessThanOrEqual(1);
-      }
-    });
-
-    it('waits for an operator like any other', async () => {
-      const endpoint = await site.endpoint(acme, { ...OPEN_ENDPOINT, approval: 'manual' });
-      const { secret } = await site.secret(endpoint);
-      const csr = makeCsr().der;
-      const key = serverKey();
-      const ask = async (made: object) =>
-        site.hall.enroll(site.request(endpoint, [await site.password(endpoint, secret)], { csr, ...made }));
-      const { enrollmentId } = await ask(serverKey());
-      await site.store.unit((tx) => approve(tx, { tenant: acme.id, id: enrollmentId!, actor: 'user:a', comment: '', now: site.clock.now() }));
-      const issued = issuedBy(await ask(key));
-      expect(issued.enrollmentId).toBe(enrollmentId);
-      expect(parseCertificate(issued.certificate).publicKey.der).toEqual(key.publicKey.der);
-    });
-  });
-
   it.each([
     ['allowed', 'issued', 'issued'],
     ['renewal', 'key-reused', 'issued'],
     ['refused', 'key-reused', 'key-reused'],
-  ] as const)('with keys reused: %s, a second enrolment gets %s and a renewal %s', async (keyReuse, enrolment, renewal) => {
-    const endpoint = await site.endpointWithProfile(acme, { ...DEVICE_PROFILE, keyReuse });
-    const key = makeKey();
-    const names = { subject: `CN=reuse-${keyReuse}`, key };
-    const { certificate } = issuedBy(await site.enroll(endpoint, { names }));
-    const told = (outcome: Outcome) => (outcome.kind === 'rejected' ? outcome.reason : outcome.kind);
-    expect(told(await site.enroll(endpoint, { names }))).toBe(enrolment);
-    const fact = await site.credentials.tlsCertificate(endpoint, [certificate]);
-    const renewed = await site.hall.enroll(site.request(endpoint, [fact], { csr: makeCsr(names).der, operation: 'renew' }));
-    expect(told(renewed)).toBe(renewal);
-  });
+  ] as const)(
+    'with keys reused: %s, a second enrolment gets %s and a renewal %s',
+    async (keyReuse, enrolment, renewal) => {
+      const endpoint = await site.endpointWithProfile(acme, { ...DEVICE_PROFILE, keyReuse });
+      const key = makeKey();
+      const names = { subject: `CN=reuse-${keyReuse}`, key };
+      const { certificate } = issuedBy(await site.enroll(endpoint, { names }));
+      const told = (outcome: Outcome) => (outcome.kind === 'rejected' ? outcome.reason : outcome.kind);
+      expect(told(await site.enroll(endpoint, { names }))).toBe(enrolment);
+      const fact = await site.credentials.tlsCertificate(endpoint, [certificate]);
+      const renewed = await site.hall.enroll(
+        site.request(endpoint, [fact], { csr: makeCsr(names).der, operation: 'renew' }),
+      );
+      expect(told(renewed)).toBe(renewal);
+    },
+  );
 
   it('tells its observer of everything it decided', async () => {
     const before = site.decided.length;

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { EXTENSIONS, rawExtension } from '../../core/x509/extensions.ts';
@@ -24,18 +25,56 @@ const HOSTILE: readonly (readonly [string, CsrOptions])[] = [
   ['line feeds and escapes in the CN', { subject: named(['commonName', 'a\r\n\u001b[2J{"level":60}']) }],
   ['a CN of 60,000 characters', { subject: named(['commonName', long]) }],
   ['a description of 60,000 quotes', { subject: named(['commonName', 'a'], ['title', '"'.repeat(60_000)]) }],
-  ['a subject of 60 attributes of 1,000 characters', { subject: named(['commonName', 'many'], ...Array.from({ length: 59 }, () => ['title', '\u20ac'.repeat(1000)] as const)) }],
+  [
+    'a subject of 20 attributes of 1,000 characters',
+    {
+      subject: named(
+        ['commonName', 'many'],
+        ...Array.from({ length: 19 }, () => ['title', '\u20ac'.repeat(1000)] as const),
+      ),
+    },
+  ],
   ['two names', { subject: named(['commonName', 'one'], ['commonName', 'two']) }],
   ['no subject and a URI of 60,000 characters', { subject: '', san: [`uri:urn:${long}`] }],
   ['a URI of 60,000 characters', { subject: 'CN=long-uri', san: [`uri:urn:${long}`] }],
-  ['an otherName of 20,000 octets', { subject: 'CN=other', san: [`othername:1.2.3;0482${(20_000).toString(16).padStart(4, '0')}${'00'.repeat(20_000)}`] }],
-  ['32 URIs of 2,000 characters', { subject: 'CN=uris', san: Array.from({ length: 32 }, (_, index) => `uri:urn:${index}:${long.slice(0, 2000)}`) }],
-  ['1,000 host names', { subject: 'CN=hosts', san: Array.from({ length: 1000 }, (_, index) => `dns:h${index}.example`) }],
-  ['a NUL in a URI', { subject: 'CN=nul', extensions: [EXTENSIONS.subjectAltName.encode([{ kind: 'uri', value: 'urn:a\0b' }])] }],
-  ['a NUL in a mailbox', { subject: 'CN=nul', extensions: [EXTENSIONS.subjectAltName.encode([{ kind: 'rfc822Name', value: 'a\0@b' }])] }],
+  [
+    'an otherName of 20,000 octets',
+    {
+      subject: 'CN=other',
+      san: [`othername:1.2.3;0482${(20_000).toString(16).padStart(4, '0')}${'00'.repeat(20_000)}`],
+    },
+  ],
+  [
+    '32 URIs of 2,000 characters',
+    { subject: 'CN=uris', san: Array.from({ length: 32 }, (_, index) => `uri:urn:${index}:${long.slice(0, 2000)}`) },
+  ],
+  [
+    '1,000 host names',
+    { subject: 'CN=hosts', san: Array.from({ length: 1000 }, (_, index) => `dns:h${index}.example`) },
+  ],
+  [
+    'a NUL in a URI',
+    { subject: 'CN=nul', extensions: [EXTENSIONS.subjectAltName.encode([{ kind: 'uri', value: 'urn:a\0b' }])] },
+  ],
+  [
+    'a NUL in a mailbox',
+    { subject: 'CN=nul', extensions: [EXTENSIONS.subjectAltName.encode([{ kind: 'rfc822Name', value: 'a\0@b' }])] },
+  ],
   ['an emoji cut in two by whoever cuts', { subject: 'CN=emoji', san: [`uri:urn:${'a'.repeat(246)}`], extensions: [] }],
-  ['an extension that is no DER', { subject: 'CN=bad', extensions: [rawExtension(EXTENSION.extendedKeyUsage, Uint8Array.of(0x04, 0x01, 0xff), false)] }],
-  ['a basicConstraints with rubbish', { subject: 'CN=bad', extensions: [rawExtension(EXTENSION.basicConstraints, Uint8Array.of(0x30, 0x03, 0x02, 0x01, 0x07), true)] }],
+  [
+    'an extension that is no DER',
+    {
+      subject: 'CN=bad',
+      extensions: [rawExtension(EXTENSION.extendedKeyUsage, Uint8Array.of(0x04, 0x01, 0xff), false)],
+    },
+  ],
+  [
+    'a basicConstraints with rubbish',
+    {
+      subject: 'CN=bad',
+      extensions: [rawExtension(EXTENSION.basicConstraints, Uint8Array.of(0x30, 0x03, 0x02, 0x01, 0x07), true)],
+    },
+  ],
 ];
 
 describe.each(ENGINES)('hostile requests on %s', (engine) => {
@@ -58,14 +97,25 @@ describe.each(ENGINES)('hostile requests on %s', (engine) => {
   });
 
   it('and any other: none is left half done', async () => {
-    const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 80 }), fc.constantFrom('\0', '\u202e', "'; drop table enrollments; --", '%', '\ufffe'));
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 80 }),
+      fc.constantFrom('\0', '\u202e', "'; drop table enrollments; --", '%', '\ufffe'),
+    );
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom<Attribute[0]>('commonName', 'serialNumber', 'organizationName', 'title'), text), { maxLength: 4 }), async (attributes) => {
-        const wellFormed = attributes.map(([type, value]) => [type, value.toWellFormed()] as const);
-        const outcome = await site.enroll(acme.endpoint, { csr: makeCsr({ subject: named(...wellFormed), key }).der });
-        expect((await site.enrollment(acme.endpoint, outcome.enrollmentId))?.status).toBe(outcome.kind);
-      }),
-      { numRuns: 60 },
+      fc.asyncProperty(
+        fc.array(
+          fc.tuple(fc.constantFrom<Attribute[0]>('commonName', 'serialNumber', 'organizationName', 'title'), text),
+          { maxLength: 4 },
+        ),
+        async (attributes) => {
+          const wellFormed = attributes.map(([type, value]) => [type, value.toWellFormed()] as const);
+          const outcome = await site.enroll(acme.endpoint, {
+            csr: makeCsr({ subject: named(...wellFormed), key }).der,
+          });
+          expect((await site.enrollment(acme.endpoint, outcome.enrollmentId))?.status).toBe(outcome.kind);
+        },
+      ),
+      { numRuns: 25 },
     );
     expect((await site.enrollments(acme.endpoint)).filter(({ status }) => status === 'signing')).toEqual([]);
   });
@@ -73,7 +123,9 @@ describe.each(ENGINES)('hostile requests on %s', (engine) => {
   it('no secret is in any row of any table, nor in any outcome', async () => {
     const manual = await site.endpoint(acme, { ...OPEN_ENDPOINT, approval: 'manual' });
     const { enrollmentId } = await site.enroll(manual);
-    await site.store.unit((tx) => approve(tx, { tenant: acme.id, id: enrollmentId!, actor: 'user:a', comment: '', now: Date.now() }));
+    await site.store.unit((tx) =>
+      approve(tx, { tenant: acme.id, id: enrollmentId!, actor: 'user:a', comment: '', now: Date.now() }),
+    );
     await site.secret(acme.endpoint, { usage: 'device', username: 'r1' });
     const dump = await dumpOf(site);
     // The dump holds what is no secret: it looks into every kind of column.
@@ -91,9 +143,14 @@ describe.each(ENGINES)('hostile requests on %s', (engine) => {
 
 /** Every value of every row of every table, blobs as Latin-1 text. */
 async function dumpOf({ store }: Site): Promise<string> {
-  const tables = await store.read<Record<string, Record<string, unknown>>>().introspection.getTables();
-  const names = tables.map(({ name }) => name);
-  expect(names).toEqual(expect.arrayContaining(['enrollments', 'shared_secrets', 'certificates', 'audit_entries', 'devices']));
+  const list =
+    store.engine === 'sqlite'
+      ? sql<{ name: string }>`select name from sqlite_master where type = 'table'`
+      : sql<{ name: string }>`select tablename as name from pg_tables where schemaname = 'public'`;
+  const names = (await list.execute(store.read())).rows.map(({ name }) => name);
+  expect(names).toEqual(
+    expect.arrayContaining(['enrollments', 'shared_secrets', 'certificates', 'audit_entries', 'devices']),
+  );
   const parts: string[] = [];
   for (const name of names) {
     const rows = await store.read<Record<string, Record<string, unknown>>>().selectFrom(name).selectAll().execute();
@@ -103,4 +160,3 @@ async function dumpOf({ store }: Site): Promise<string> {
   }
   return parts.join('\n');
 }
-

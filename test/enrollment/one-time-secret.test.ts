@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { approve } from '../../core/enrollment/enrollments.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import { createSecret, listSecrets, revokeSecret } from '../../core/enrollment/secrets.ts';
-import { Secret } from '../../core/keys/secret.ts';
+import type { Secret } from '../../core/keys/secret.ts';
 import { makeCsr, makeKey } from '../support/test-pki.ts';
 import { ENGINES } from '../support/stores.ts';
 import { issuedBy, OPEN_ENDPOINT, Site, type SiteTenant } from './site.ts';
@@ -48,7 +48,12 @@ describe.each(ENGINES)('a shared secret on %s', (engine) => {
     expect(await ask(acme.endpoint, secret)).toMatchObject(refused);
     expect(issuedBy(await ask(acme.endpoint, secret, csr)).enrollmentId).toBe(first.enrollmentId);
     const last = (await site.audit(acme.id)).at(-1)!;
-    expect(last).toMatchObject({ action: 'enrollment.refused', outcome: 'refused', actor: `device:password ${id}`, object: `endpoint:${acme.endpoint.id}` });
+    expect(last).toMatchObject({
+      action: 'enrollment.refused',
+      outcome: 'refused',
+      actor: `device:password ${id}`,
+      object: `endpoint:${acme.endpoint.id}`,
+    });
   });
 
   it('that is bound admits only its own request', async () => {
@@ -65,15 +70,21 @@ describe.each(ENGINES)('a shared secret on %s', (engine) => {
     const fact = await site.password(acme.endpoint, secret);
     const halls = [site.hall, site.newHall()];
     const outcomes = await Promise.all(
-      Array.from({ length: 12 }, (_, index) => halls[index % 2]!.enroll(site.request(acme.endpoint, [fact], { csr: makeCsr().der }))),
+      Array.from({ length: 12 }, (_, index) =>
+        halls[index % 2]!.enroll(site.request(acme.endpoint, [fact], { csr: makeCsr().der })),
+      ),
     );
     expect(outcomes.filter(({ kind }) => kind === 'issued')).toHaveLength(1);
-    expect(outcomes.filter((outcome) => outcome.kind === 'rejected' && outcome.reason === 'bad-credential')).toHaveLength(11);
+    expect(
+      outcomes.filter((outcome) => outcome.kind === 'rejected' && outcome.reason === 'bad-credential'),
+    ).toHaveLength(11);
   });
 
   it('stays free when its request is refused: the device may send a better one', async () => {
     const { secret, id } = await site.secret(acme.endpoint);
-    expect(await ask(acme.endpoint, secret, makeCsr({ key: makeKey('ed448') }).der)).toMatchObject({ reason: 'key-not-allowed' });
+    expect(await ask(acme.endpoint, secret, makeCsr({ key: makeKey('ed448') }).der)).toMatchObject({
+      reason: 'key-not-allowed',
+    });
     expect(await site.secretState(acme.endpoint, id)).toBe('free');
     issuedBy(await ask(acme.endpoint, secret));
   });
@@ -125,8 +136,13 @@ describe.each(ENGINES)('a shared secret on %s', (engine) => {
 
   it('limited to one device enrols no other', async () => {
     const { secret } = await site.secret(acme.endpoint, { subject: 'SN-1' });
-    expect(await ask(acme.endpoint, secret, makeCsr({ subject: 'CN=SN-2' }).der)).toMatchObject({ kind: 'rejected', reason: 'subject-mismatch' });
-    expect(await ask(acme.endpoint, secret, makeCsr({ subject: 'CN=SN-1,serialNumber=SN-2' }).der)).toMatchObject({ reason: 'subject-mismatch' });
+    expect(await ask(acme.endpoint, secret, makeCsr({ subject: 'CN=SN-2' }).der)).toMatchObject({
+      kind: 'rejected',
+      reason: 'subject-mismatch',
+    });
+    expect(await ask(acme.endpoint, secret, makeCsr({ subject: 'CN=SN-1,serialNumber=SN-2' }).der)).toMatchObject({
+      reason: 'subject-mismatch',
+    });
     issuedBy(await ask(acme.endpoint, secret, makeCsr({ subject: 'CN=any,serialNumber=SN-1' }).der));
   });
 
@@ -137,14 +153,19 @@ describe.each(ENGINES)('a shared secret on %s', (engine) => {
       issuedBy(await site.hall.enroll(site.request(acme.endpoint, [fact], { csr: makeCsr().der })));
     }
     expect(await site.secretState(acme.endpoint, id)).toBe('free');
-    await expect(site.password(acme.endpoint, secret, { username: 'r2' })).rejects.toMatchObject({ reason: 'bad-credential' });
+    await expect(site.password(acme.endpoint, secret, { username: 'r2' })).rejects.toMatchObject({
+      reason: 'bad-credential',
+    });
   });
 
   it('is made for an endpoint of its own tenant, and of a device only with a user name', async () => {
     const other = await site.tenant();
     const draft = { tenant: other.id, endpoint: acme.endpoint.id, lifetimeSeconds: 60, createdBy: 'user:a' } as const;
-    const make = (request: Parameters<typeof createSecret>[3]) => site.store.unit((tx) => createSecret(tx, site.secretHash, 0, request));
+    const make = (request: Parameters<typeof createSecret>[3]) =>
+      site.store.unit((tx) => createSecret(tx, site.secretHash, 0, request));
     await expect(make({ ...draft, usage: 'one-time' })).rejects.toMatchObject({ reason: 'conflict' });
-    await expect(make({ ...draft, tenant: acme.id, usage: 'device' })).rejects.toMatchObject({ reason: 'malformed-request' });
+    await expect(make({ ...draft, tenant: acme.id, usage: 'device' })).rejects.toMatchObject({
+      reason: 'malformed-request',
+    });
   });
 });

@@ -20,7 +20,7 @@ import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { EnrollmentRequest } from '../../core/enrollment/request.ts';
 import { createSecret, secretHash, type SecretRequest } from '../../core/enrollment/secrets.ts';
 import type { EnrollmentRow, EnrollmentTables } from '../../core/enrollment/tables.ts';
-import { Secret } from '../../core/keys/secret.ts';
+import type { Secret } from '../../core/keys/secret.ts';
 import { newId } from '../../core/store/id.ts';
 import { MemoryShortLived } from '../../core/store/memory-short-lived.ts';
 import { migrate } from '../../core/store/migrations.ts';
@@ -76,7 +76,9 @@ export const OPEN_ENDPOINT: EndpointSettings = {
 };
 
 /** The same, with other authenticators. */
-export function openTo(...authenticators: NonNullable<EndpointSettings['protocols']['est']>['authenticators'][number][]) {
+export function openTo(
+  ...authenticators: NonNullable<EndpointSettings['protocols']['est']>['authenticators'][number][]
+) {
   return { ...OPEN_ENDPOINT, protocols: { est: { ...OPEN_ENDPOINT.protocols.est!, authenticators } } };
 }
 
@@ -143,7 +145,10 @@ export class Site implements AsyncDisposable {
   }
 
   /** A tenant with P-256 authorities of 4 CRL shards, the two profiles, and an open endpoint of the same name. */
-  async tenant(name: string = `tenant-${randomUUID()}`, settings: ProfileSettings = DEVICE_PROFILE): Promise<SiteTenant> {
+  async tenant(
+    name: string = `tenant-${randomUUID()}`,
+    settings: ProfileSettings = DEVICE_PROFILE,
+  ): Promise<SiteTenant> {
     const { store, keys } = this;
     const now = this.clock.now();
     const tenant = newId(now);
@@ -187,15 +192,14 @@ export class Site implements AsyncDisposable {
   /** A profile of its own for one endpoint. */
   async endpointWithProfile(tenant: SiteTenant, settings: ProfileSettings, open = OPEN_ENDPOINT): Promise<Endpoint> {
     const id = newId();
-    await this.store.unit((tx) =>
-      insertProfile(tx, { id, tenant: tenant.id, name: id, settings }, this.clock.now()),
-    );
+    await this.store.unit((tx) => insertProfile(tx, { id, tenant: tenant.id, name: id, settings }, this.clock.now()));
     return this.endpoint(tenant, open, { profile: id });
   }
 
   /** Changes an endpoint, which makes a new revision. */
   async changeEndpoint(endpoint: Endpoint, changes: Partial<EndpointSettings>): Promise<Endpoint> {
-    const { id, tenant, label, profile, authority, revision, isDefault, keyRules, ...settings } = endpoint;
+    const { id, tenant, label, revision, ...rest } = endpoint;
+    const { profile: _profile, authority: _authority, isDefault: _isDefault, keyRules: _keyRules, ...settings } = rest;
     await this.store.unit((tx) => updateEndpoint(tx, tenant, id, revision, { ...settings, ...changes }));
     return (await this.endpoints.resolve(label))!;
   }
@@ -222,7 +226,11 @@ export class Site implements AsyncDisposable {
   }
 
   /** A request as a carrier makes it from a PKCS #10 request and verified facts. */
-  request(endpoint: Endpoint, facts: readonly Fact[], { csr = makeCsr().der, ...rest }: Asking = {}): EnrollmentRequest {
+  request(
+    endpoint: Endpoint,
+    facts: readonly Fact[],
+    { csr = makeCsr().der, ...rest }: Asking = {},
+  ): EnrollmentRequest {
     const parsed = parseCertificationRequest(csr);
     return {
       requestId: 'test',
@@ -296,4 +304,3 @@ export function issuedBy(outcome: Outcome): Extract<Outcome, { kind: 'issued' }>
   if (outcome.kind === 'issued') return outcome;
   throw new RangeError(`expected a certificate, found ${JSON.stringify(outcome)}`);
 }
-

@@ -2,8 +2,7 @@ import type { Appraisal, AttestationGate } from '../../core/enrollment/ports.ts'
 import type { Evidence } from '../../core/enrollment/request.ts';
 import { parseSubjectPublicKeyInfo, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 
-/** The type of the evidence that {@link FakeGate} understands. */
-export const FAKE_EVIDENCE = 'application/fake-evidence';
+const FAKE_EVIDENCE = 'application/fake-evidence';
 
 /** Evidence that a key stands in hardware, as {@link FakeGate} believes it: the SubjectPublicKeyInfo itself. */
 export function evidenceFor(publicKey: SubjectPublicKeyInfo): Evidence {

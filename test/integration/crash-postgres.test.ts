@@ -12,6 +12,7 @@ import {
   refusedByOpenssl,
   signing,
   auditLog,
+  untilSequenced,
 } from './installation-state.ts';
 import { type NodeName, TwoNodes } from './two-nodes.ts';
 
@@ -57,6 +58,7 @@ it(
     const left = await abandoned(nodes);
     nodes.stopAsking();
     await load;
+    await untilSequenced(nodes.store);
     await nodes.stop();
 
     expect(Math.min(...answeredMeanwhile), 'answered by the other node while one was dead').toBeGreaterThan(0);

@@ -22,6 +22,7 @@ import {
   readState,
   refusedByOpenssl,
   signing,
+  untilSequenced,
 } from './installation-state.ts';
 
 /** Devices that ask at the same time. */
@@ -115,8 +116,11 @@ class Run {
 
   /** After the last crash: everything asked is answered, and every record of it agrees. */
   async finish(): Promise<void> {
-    // A repeat long after gets the same certificate.
-    await this.#recoverAndStop(this.requests.slice(0, 2 * DEVICES));
+    await this.#recoverAndStop(async (door) => {
+      // A repeat long after gets the same certificate.
+      await inParallel(this.requests.slice(0, 2 * DEVICES), DEVICES, (device) => askUntilIssued(() => [door], device));
+      await this.#inStore(untilSequenced);
+    });
     await this.#inStore(async (store) => {
       const state = await readState(store);
       expect(contradictions(state, this.requests)).toEqual([]);
@@ -135,10 +139,10 @@ class Run {
     this.#report();
   }
 
-  async #recoverAndStop(repeats: readonly DeviceRequest[] = []): Promise<void> {
+  async #recoverAndStop(before: (door: Door) => Promise<void> = async () => undefined): Promise<void> {
     const { server, door } = await this.#start({ by: 'chance' });
     await this.#recover(door);
-    await inParallel(repeats, DEVICES, (device) => askUntilIssued(() => [door], device));
+    await before(door);
     door.agent.destroy();
     expect(await server.stop(), server.output).toEqual({ code: 0, signal: null });
     running.delete(server);

@@ -2,10 +2,12 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { expect } from 'vitest';
 import { decodeEntry } from '../../core/audit/entry.ts';
 import { exportLine, readExport } from '../../core/audit/export.ts';
 import { streamLog } from '../../core/audit/log-stream.ts';
 import { listCheckpoints } from '../../core/audit/signing.ts';
+import type { AuditTables } from '../../core/audit/tables.ts';
 import { type LogVerification, verifyLog } from '../../core/audit/verify.ts';
 import type { AuthorityTables, CertificateRow } from '../../core/authority/tables.ts';
 import type { EnrollmentRow, EnrollmentTables } from '../../core/enrollment/tables.ts';
@@ -120,6 +122,18 @@ export interface AuditedLog {
 /** The newest signed checkpoint of the tenant, for an auditor to keep. */
 export async function newestCheckpoint(store: Store, tenant: string): Promise<string | undefined> {
   return (await listCheckpoints(store, tenant, 1))[0]?.note;
+}
+
+/** Waits until the sequencer has placed all that was recorded: after a crash, not before the lease of the dead one ends. */
+export async function untilSequenced(store: Store): Promise<void> {
+  const waiting = async (): Promise<number> => {
+    const query = store
+      .read<AuditTables>()
+      .selectFrom('audit_entries')
+      .select((eb) => eb.fn.countAll<number>().as('count'));
+    return (await query.where('tree_index', 'is', null).executeTakeFirstOrThrow()).count;
+  };
+  await expect.poll(waiting, { timeout: 30_000, interval: 250 }).toBe(0);
 }
 
 /** Exports the tenant's log, and verifies the export offline against the audit key and a checkpoint kept from earlier. */
