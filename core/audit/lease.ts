@@ -63,3 +63,15 @@ export async function acquireLease(store: Store, holder: string, ttlMs: number):
 export async function releaseLease(store: Store, holder: string): Promise<void> {
   await store.unit((tx) => tx.affected(endLease, { name: LEASE, holder }));
 }
+
+const endAnyLease = statement<AuditTables>()('audit-lease-end-any', (db, p: { name: string }) =>
+  db.updateTable('audit_lease').set({ expires_at: 0 }).where('name', '=', p.name),
+);
+
+/**
+ * Ends whatever lease is running. For a process that knows to be the only one (SQLite has one writer), at its start: the
+ * lease that it finds is of a process that died.
+ */
+export async function endLeaseOfDeadProcess(store: Store): Promise<void> {
+  await store.unit((tx) => tx.affected(endAnyLease, { name: LEASE }));
+}

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { certificateDer } from '../authority/certificates.ts';
 import { InternalError, PolicyError } from '../errors/muster-error.ts';
 import { spkiSha256 as spkiSha256Of } from '../x509/public-key.ts';
@@ -242,7 +244,7 @@ export class Hall {
     const { store } = this.#dependencies;
     const until = store.clock.now() + OTHER_NODE.waitMs;
     while (store.clock.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, OTHER_NODE.pollMs));
+      await this.#turnstile.stepOutside(existing.tenant, () => delay(OTHER_NODE.pollMs));
       const [row] = await store.query(enrollmentByKey, { endpoint: existing.endpoint, key: asked.key });
       if (row?.status !== 'signing') return this.#answer(asked);
     }

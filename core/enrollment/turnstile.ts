@@ -28,17 +28,28 @@ export class Turnstile {
     }
   }
 
-  async #enter(tenant: string): Promise<void> {
-    if (this.#inside < AT_ONCE) {
-      this.#inside += 1;
-      return;
+  /** Runs `work` while another has the caller's place, for what only waits; call it inside {@link pass}. */
+  async stepOutside<T>(tenant: string, work: () => Promise<T>): Promise<T> {
+    this.#leave();
+    try {
+      return await work();
+    } finally {
+      await this.#queueUp(tenant);
     }
+  }
+
+  async #enter(tenant: string): Promise<void> {
     if (this.#waiting.sizeOf(tenant) >= WAITING_PER_TENANT) {
       throw new UpstreamError('overloaded', 'too many requests of this tenant are waiting', {
         retryAfterSeconds: COME_BACK_SECONDS,
       });
     }
-    await new Promise<void>((letIn) => this.#waiting.add(tenant, { letIn }));
+    await this.#queueUp(tenant);
+  }
+
+  async #queueUp(tenant: string): Promise<void> {
+    if (this.#inside < AT_ONCE) this.#inside += 1;
+    else await new Promise<void>((letIn) => this.#waiting.add(tenant, { letIn }));
   }
 
   /** Who leaves hands his place to the next. */

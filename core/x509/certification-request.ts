@@ -140,7 +140,11 @@ export function encodeCertificationRequestInfo(info: CertificationRequestInfo): 
 export function withoutChallengePassword(request: CertificationRequest): Uint8Array {
   if (request.challengePassword === undefined) return request.der;
   const attributes = request.attributes.filter(({ type }) => type !== REQUEST_ATTRIBUTE.challengePassword);
-  return assembleSigned(encodeCertificationRequestInfo({ ...request, attributes }), request.signatureAlgorithm, request.signature);
+  return assembleSigned(
+    encodeCertificationRequestInfo({ ...request, attributes }),
+    request.signatureAlgorithm,
+    request.signature,
+  );
 }
 
 /** The extensionRequest attribute (RFC 2985 §5.4.2). */

@@ -1,7 +1,9 @@
 import { AuditSequencer } from '../../core/audit/audit-sequencer.ts';
+import { endLeaseOfDeadProcess } from '../../core/audit/lease.ts';
 import type { CheckpointSigning } from '../../core/audit/signing.ts';
 import { expirePending } from '../../core/enrollment/enrollments.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
+import type { Store } from '../../core/store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Kernel } from './kernel.ts';
 import { auditObserver } from './observers.ts';
@@ -28,7 +30,7 @@ export function startBackground({ kernel, telemetry, auditSigning, renewTls }: B
   const { store, hall } = kernel;
   const stopping = new AbortController();
   const sequencer = new AuditSequencer({ store, signing: auditSigning, onAlarm: auditObserver(telemetry) });
-  const sequencing = sequencer.run(stopping.signal);
+  const sequencing = sequence(store, sequencer, stopping.signal);
   const jobs = new JobRunner(
     store,
     {
@@ -57,4 +59,11 @@ export function startBackground({ kernel, telemetry, auditSigning, renewTls }: B
       await sequencing;
     },
   };
+}
+
+/** A site's only process does not wait for the lease that it left behind when it was killed. */
+async function sequence(store: Store, sequencer: AuditSequencer, signal: AbortSignal): Promise<void> {
+  // Should this fail, the lease ends by itself a few seconds later.
+  if (store.engine === 'sqlite') await endLeaseOfDeadProcess(store).catch(() => undefined);
+  await sequencer.run(signal);
 }

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { approve } from '../../core/enrollment/enrollments.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
@@ -131,6 +131,19 @@ describe.each(ENGINES)('a shared secret on %s', (engine) => {
     const fact = await site.password(acme.endpoint, secret);
     await site.store.unit((tx) => revokeSecret(tx, acme.id, id));
     expect(await site.hall.enroll(site.request(acme.endpoint, [fact]))).toMatchObject(refused);
+    expect(await site.secretState(acme.endpoint, id)).toBe('revoked');
+  });
+
+  it('that is revoked while its certificate is signed stays revoked', async () => {
+    const { secret, id } = await site.secret(acme.endpoint);
+    const fact = await site.password(acme.endpoint, secret);
+    site.keys.fault = 'hung';
+    const attempts = site.keys.attempts;
+    const outcome = site.hall.enroll(site.request(acme.endpoint, [fact]));
+    await vi.waitUntil(() => site.keys.attempts > attempts);
+    expect(await site.store.unit((tx) => revokeSecret(tx, acme.id, id))).toBe(true);
+    site.keys.fault = undefined;
+    issuedBy(await outcome);
     expect(await site.secretState(acme.endpoint, id)).toBe('revoked');
   });
 
