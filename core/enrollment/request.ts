@@ -16,7 +16,7 @@ export interface EnrollmentRequest {
   readonly protocol: Protocol;
   /** `renew`: subject and names must equal those of the presented certificate. `enroll` decides by the facts. */
   readonly operation: 'enroll' | 'renew';
-  /** What makes two messages the same request (DESIGN: keys of idempotency): opaque, hashed by the hall with the principal. */
+  /** What makes two messages the same request: opaque, hashed by the hall with the principal. */
   readonly requestKey: Uint8Array;
   readonly subject: Name;
   readonly subjectAltName: readonly GeneralName[];

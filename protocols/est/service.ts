@@ -145,7 +145,7 @@ function enrollmentRequest(
     endpoint,
     protocol: 'est',
     operation: operation === 'simplereenroll' ? 'renew' : 'enroll',
-    // DESIGN §1: endpoint and principal are the hall's to add.
+    // Endpoint and principal are the hall's to add.
     requestKey: createHash('sha256').update(`${operation}\0`).update(request.der).digest(),
     subject: request.subject,
     subjectAltName,
