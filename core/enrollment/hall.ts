@@ -57,13 +57,14 @@ const INTERRUPTED = {
 export class Hall {
   readonly #dependencies: HallDependencies;
   readonly #issuance: Issuance;
-  readonly #turnstile = new Turnstile();
+  readonly #turnstile: Turnstile;
   /** Requests this process is working on, by endpoint and key: a repeat on a second connection joins the first. */
   readonly #underWay = new Map<string, Promise<Outcome>>();
 
   constructor(dependencies: HallDependencies) {
     this.#dependencies = dependencies;
     this.#issuance = new Issuance(dependencies);
+    this.#turnstile = new Turnstile(dependencies.store.clock);
   }
 
   /**
