@@ -5,7 +5,7 @@ import type { Clock } from '../store/clock.ts';
 /** How many enrolments are under way at once: enough to fill a commit. */
 const AT_ONCE = 64;
 /** How many of one tenant while another is there, too: what is under way stands before a newcomer in every later queue. */
-const OF_ONE_TENANT = 8;
+const OF_ONE_TENANT = 4;
 /** How long after its last request a tenant counts as being there. */
 const PRESENCE_MS = 10_000;
 /** Enrolments of one tenant that may wait; beyond, its devices are told to come back. */

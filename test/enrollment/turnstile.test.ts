@@ -49,14 +49,14 @@ describe('the turnstile', () => {
     expect(visitors.inside.at(-1)).toBe('quiet');
   });
 
-  it('leaves a flooding tenant eight places while another is there, and all of them when it has gone', async () => {
+  it('leaves a flooding tenant four places while another is there, and all of them when it has gone', async () => {
     const visitors = new Visitors();
     void visitors.arrive('quiet');
     for (let index = 0; index < 100; index++) void visitors.arrive('flood');
     await settled();
-    expect(visitors.count('flood')).toBe(8);
+    expect(visitors.count('flood')).toBe(4);
     await visitors.endFirst();
-    expect(visitors.count('flood')).toBe(8);
+    expect(visitors.count('flood')).toBe(4);
     visitors.clock.time += 10_001;
     await visitors.endFirst();
     expect(visitors.count('flood')).toBe(65);
