@@ -31,6 +31,7 @@ async function main(): Promise<void> {
       tenant: endpoint.tenant,
       endpoint: endpoint.id,
       usage: 'device',
+      username: 'bench',
       lifetimeSeconds: 86_400,
       createdBy: 'bench',
     }),
