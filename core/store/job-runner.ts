@@ -1,4 +1,4 @@
-import { InternalError, StateError } from '../errors/muster-error.ts';
+import { InternalError, MusterError, StateError } from '../errors/muster-error.ts';
 import { backoffMs, type Backoff } from './backoff.ts';
 import type { JobPayload } from './jobs.ts';
 import { anyDueJob, confirmLease, failJob, finishJob, leaseDueJobs, returnJob, type LeasedJob } from './lease.ts';
@@ -20,7 +20,10 @@ export interface JobTurn {
   confirm(tx: Unit): Promise<void>;
 }
 
-/** Does one job. It may run more than once (a crash after its effect), so it must be idempotent. Throwing is a failure. */
+/**
+ * Does one job. It may run more than once (a crash after its effect), so it must be idempotent. Throwing is a failure; an
+ * error with `retryAfterSeconds` waits that long instead of the backoff.
+ */
 export type JobHandler = (payload: JobPayload, turn: JobTurn) => Promise<void>;
 
 /** How a runner works. Milliseconds everywhere. */
@@ -151,7 +154,7 @@ export class JobRunner {
 
   async #fail(job: LeasedJob, error: unknown): Promise<void> {
     const { backoff = DEFAULT_BACKOFF, random } = this.#options;
-    const failure = { error: describe(error), delayMs: backoffMs(backoff, job.attempt, random) };
+    const failure = { error: describe(error), delayMs: requestedDelayMs(error) ?? backoffMs(backoff, job.attempt, random) };
     const stopping = this.#stopping.signal.aborted;
     if (!stopping) this.#options.report(error, job);
     try {
@@ -161,6 +164,12 @@ export class JobRunner {
       this.#options.report(unrecorded, job);
     }
   }
+}
+
+/** An error that says when to come back is believed: whoever threw it knows what is away. */
+function requestedDelayMs(error: unknown): number | undefined {
+  const seconds = error instanceof MusterError ? error.retryAfterSeconds : undefined;
+  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 function describe(error: unknown): string {

@@ -133,6 +133,11 @@ const insertJob = statement<JobTables>()('job-insert', (db, p: InsertedJob, engi
     ),
 );
 
+/** {@link Jobs.enqueue} for who has the unit alone: a runner finds the job when it looks next, within its `pollMs`. */
+export async function enqueueJob(tx: Unit, job: NewJob): Promise<void> {
+  await tx.affected(insertJob, insertedJob(job));
+}
+
 /** The jobs of a store. */
 export function jobsOf(store: Pick<Store, 'read' | 'unit'>): Jobs {
   const listeners = new Set<() => void>();
@@ -141,7 +146,7 @@ export function jobsOf(store: Pick<Store, 'read' | 'unit'>): Jobs {
   };
   return {
     async enqueue(tx, job) {
-      await tx.affected(insertJob, insertedJob(job));
+      await enqueueJob(tx, job);
       if (listeners.size > 0) tx.onCommitted(announce);
     },
     list: (filter = {}) => listJobs(store, filter),

@@ -6,6 +6,7 @@ import type { Compilable, Kysely } from 'kysely';
 import { MusterError, UpstreamError } from '../errors/muster-error.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { readDatabaseTime } from './database-clock.ts';
+import { durableSnapshot } from './durable-snapshot.ts';
 import { jobsOf, type Jobs } from './jobs.ts';
 import { compileOnly, kyselyOver } from './kysely-dialect.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
@@ -18,6 +19,7 @@ import type { Statement } from './statement.ts';
 import type { Store, StoreStatistics, Unit, UnitOptions } from './store.ts';
 import { scopedToTenant, type TenantReader } from './tenant.ts';
 import { UnitScope } from './unit-scope.ts';
+import { syncData, WriteAheadLog, type Sync } from './write-ahead-log.ts';
 
 /** How to open a SQLite store. */
 export interface SqliteOptions {
@@ -32,6 +34,8 @@ export interface SqliteOptions {
   readonly report?: (error: unknown) => void;
   /** For tests only: shows what a weaker `synchronous` loses. Never reachable from configuration. */
   readonly unsafeSynchronous?: UnsafeSynchronous;
+  /** For tests only: a medium that fails or takes its time. */
+  readonly sync?: Sync;
 }
 
 const DEFAULT_LIMITS: BatchLimits = { units: 64, milliseconds: 5, deadlineMs: 5000, queue: 10_000 };
@@ -67,8 +71,13 @@ class SqliteStore implements Store {
     this.clock = options.clock ?? systemClock;
     this.jobs = jobsOf(this);
     this.#file = realFile(options.file);
-    this.#writer = options.readOnly === true ? undefined : openWriter(this.#file, options, this.#scope);
-    this.#reader = openReader(this.#file);
+    using undo = new DisposableStack();
+    const lock = options.readOnly === true ? undefined : undo.adopt(lockForWriting(this.#file), (release) => release());
+    const database =
+      lock && undo.adopt(openForWriting(this.#file, options.unsafeSynchronous), (opened) => opened.close());
+    this.#reader = undo.adopt(openReader(this.#file), ({ database: opened }) => opened.close());
+    this.#writer = lock && database && writerOf(database, this.#reader.database, lock, options, this.#scope);
+    undo.move();
     const connection = this.#reader.asKyselyConnection();
     this.#readKysely = kyselyOver('sqlite', {
       acquire: async () => {
@@ -103,6 +112,8 @@ class SqliteStore implements Store {
     const { sql, parameters } = build(compileOnly<DB>('sqlite')).compile();
     const connection = openReader(this.#file);
     try {
+      durableSnapshot(connection.database);
+      await this.#writer?.units.settled();
       let count = 0;
       for (const row of connection.iterate(sql, parameters)) {
         yield row as R;
@@ -155,19 +166,33 @@ interface Writer {
   close(): void;
 }
 
-function openWriter(file: string, options: SqliteOptions, scope: UnitScope<SqliteUnit>): Writer {
-  using undo = new DisposableStack();
-  const unlock = undo.adopt(lockForWriting(file), (release) => release());
-  const database = undo.adopt(new Database(file), (opened) => opened.close());
-  secureWriter(database, options.unsafeSynchronous);
+function openForWriting(file: string, unsafe: UnsafeSynchronous | undefined): Database.Database {
+  const database = new Database(file);
+  try {
+    secureWriter(database, unsafe);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return database;
+}
+
+function writerOf(
+  database: Database.Database,
+  reader: Database.Database,
+  unlock: () => void,
+  options: SqliteOptions,
+  scope: UnitScope<SqliteUnit>,
+): Writer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const report = options.report ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)));
-  const units = new SqliteUnits(new SqliteConnection(database), scope, limits, report);
-  undo.move();
+  const sync = options.unsafeSynchronous === undefined ? (options.sync ?? syncData) : undefined;
+  const log = new WriteAheadLog(database, reader, sync);
   return {
-    units,
+    units: new SqliteUnits(new SqliteConnection(database), log, scope, limits, report),
     close: () => {
       database.close();
+      log.close();
       unlock();
     },
   };

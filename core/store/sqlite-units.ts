@@ -10,6 +10,7 @@ import { sqliteError, sqliteUnavailable } from './sqlite-errors.ts';
 import { SqliteUnit } from './sqlite-unit.ts';
 import type { StoreStatistics, Unit, UnitOptions } from './store.ts';
 import type { UnitScope } from './unit-scope.ts';
+import type { WriteAheadLog } from './write-ahead-log.ts';
 
 /** Bounds of a batch and of the line before it. */
 export interface BatchLimits {
@@ -47,9 +48,12 @@ interface Batch {
  * BEGIN IMMEDIATE, each inside a savepoint, and settles them only when the COMMIT that carries them is durable: one
  * fdatasync answers many callers. Two closures never interleave: savepoints are a stack, and rolling back one would
  * silently discard the other.
+ *
+ * While one batch is synced the next runs; it commits only when the one before is durable and shown to readers.
  */
 export class SqliteUnits {
   readonly #connection: SqliteConnection;
+  readonly #log: WriteAheadLog;
   readonly #scope: UnitScope<SqliteUnit>;
   readonly #limits: BatchLimits;
   readonly #report: (error: unknown) => void;
@@ -60,6 +64,10 @@ export class SqliteUnits {
   readonly #inOwnContext = AsyncLocalStorage.snapshot();
   readonly #queue: Waiting[] = [];
   #leader: Promise<void> | undefined;
+  /** The batch that is committed and not settled yet. Never rejects. */
+  #syncing: Promise<void> = Promise.resolve();
+  /** A sync that failed: nobody knows what of the log is on the medium, so nothing is written any more. */
+  #failure: UpstreamError | undefined;
   #closed = false;
   #committedUnits = 0;
   #rejectedUnits = 0;
@@ -67,11 +75,13 @@ export class SqliteUnits {
 
   constructor(
     connection: SqliteConnection,
+    log: WriteAheadLog,
     scope: UnitScope<SqliteUnit>,
     limits: BatchLimits,
     report: (error: unknown) => void,
   ) {
     this.#connection = connection;
+    this.#log = log;
     this.#scope = scope;
     this.#limits = limits;
     this.#report = report;
@@ -95,6 +105,7 @@ export class SqliteUnits {
   async enqueue<T>(work: (tx: Unit) => Promise<T>, options: UnitOptions): Promise<T> {
     this.#scope.assertOutside('store.unit');
     if (this.#closed) throw new UpstreamError('shutting-down', 'the store is closing');
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#queue.length >= this.#limits.queue) {
       throw new UpstreamError('overloaded', `${this.#limits.queue} units of work are waiting`, {
         retryAfterSeconds: 1,
@@ -107,10 +118,16 @@ export class SqliteUnits {
     return (await settled) as T;
   }
 
+  /** Returns when everything that is committed now is durable, or its callers were told that it may not be. */
+  async settled(): Promise<void> {
+    await this.#syncing;
+  }
+
   /** Refuses new units and returns when those waiting are settled. */
   async drain(): Promise<void> {
     this.#closed = true;
     await this.#leader;
+    await this.#syncing;
     this.#deadline.close();
   }
 
@@ -129,15 +146,39 @@ export class SqliteUnits {
   async #runBatch(): Promise<void> {
     const batch: Batch = { taken: [], ran: [] };
     try {
+      if (this.#log.isCheckpointDue) await this.#checkpoint();
       this.#control.begin.run();
       await this.#fill(batch);
+      await this.#syncing;
+      if (this.#failure !== undefined) throw this.#failure;
+      // What came while the log was synced comes along.
+      if (this.#queue.length > 0) await this.#fill(batch);
       this.#commit();
     } catch (error) {
       this.#abandon(batch, error);
       return;
     }
     this.#commits += 1;
+    this.#syncing = this.#makeDurable(batch);
+  }
+
+  async #makeDurable(batch: Batch): Promise<void> {
+    try {
+      await this.#log.sync();
+      this.#log.publish();
+    } catch (error) {
+      // The kernel may have dropped the pages it could not write: a second sync would prove nothing.
+      this.#failure = sqliteUnavailable('the log could not be synced; the server must be started anew', error);
+      this.#report(error);
+      for (const { waiting } of batch.ran) this.#reject(waiting, this.#failure);
+      return;
+    }
     for (const ran of batch.ran) this.#settle(ran);
+  }
+
+  async #checkpoint(): Promise<void> {
+    await this.#syncing;
+    if (this.#failure === undefined) this.#log.checkpoint();
   }
 
   async #fill(batch: Batch): Promise<void> {
@@ -213,16 +254,17 @@ export class SqliteUnits {
     const concerned = batch.taken.length > 0 ? batch.taken : this.#queue.splice(0, this.#limits.units);
     const error = sqliteError(cause);
     const told = error instanceof UpstreamError ? error : sqliteUnavailable('the batch was rolled back', cause);
-    for (const waiting of concerned) {
-      this.#rejectedUnits += 1;
-      waiting.reject(told);
-    }
+    for (const waiting of concerned) this.#reject(waiting, told);
+  }
+
+  #reject(waiting: Waiting, error: unknown): void {
+    this.#rejectedUnits += 1;
+    waiting.reject(error);
   }
 
   #settle(ran: Ran): void {
     if (!ran.ok) {
-      this.#rejectedUnits += 1;
-      ran.waiting.reject(ran.error);
+      this.#reject(ran.waiting, ran.error);
       return;
     }
     this.#committedUnits += 1;

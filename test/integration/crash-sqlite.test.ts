@@ -38,7 +38,7 @@ type Kill =
   /** At a fault point while it finishes, before it listens, what the last crash left. */
   | { readonly by: 'fault point at start'; readonly fault: Fault }
   /** As it enters the n-th call of this kind, counted from its start: inside COMMIT. */
-  | { readonly by: 'system call'; readonly call: 'fsync' | 'pwrite64'; readonly count: number };
+  | { readonly by: 'system call'; readonly call: 'fdatasync' | 'pwrite64'; readonly count: number };
 
 const atPoint = (point: Fault['point'], hit: number): Kill => ({ by: 'fault point', fault: { point, hit } });
 
@@ -49,7 +49,7 @@ const KILLS: readonly Kill[] = [
   atPoint('before-unit-1', 40),
   { by: 'chance' },
   atPoint('after-sign', 25),
-  { by: 'system call', call: 'fsync', count: 15 },
+  { by: 'system call', call: 'fdatasync', count: 15 },
   { by: 'chance' },
   atPoint('after-unit-2', 1),
   atPoint('after-unit-1', 64),
@@ -60,7 +60,7 @@ const KILLS: readonly Kill[] = [
   atPoint('after-sign', 90),
   { by: 'chance' },
   atPoint('after-unit-2', 70),
-  { by: 'system call', call: 'fsync', count: 30 },
+  { by: 'system call', call: 'fdatasync', count: 30 },
   { by: 'chance' },
   atPoint('after-unit-1', 130),
   { by: 'chance' },

@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InternalError, UpstreamError } from '../../core/errors/muster-error.ts';
@@ -190,13 +191,85 @@ describe('a batch', () => {
 });
 
 describe('durability', () => {
-  it('is FULL unless a test asks for less', async () => {
+  it('leaves the log to be synced here, and everything else to SQLite, unless a test asks for less', async () => {
     await using store = await openMigrated();
     const pragmas = await store.unit(async (tx) => tx.run(pragmaValues, {}));
-    expect(pragmas).toEqual([{ synchronous: 2, journal: 'wal', keys: 1 }]);
+    expect(pragmas).toEqual([{ synchronous: 1, journal: 'wal', keys: 1 }]);
     await store.close();
     await using weak = await openSqlite({ file, unsafeSynchronous: 'OFF' });
     expect(await weak.unit(async (tx) => tx.run(pragmaValues, {}))).toMatchObject([{ synchronous: 0 }]);
+  });
+
+  it('settles no unit and shows no reader its rows before the log is synced; the next batch runs meanwhile', async () => {
+    const medium = slowMedium();
+    await using store = await openMigrated({ sync: medium.sync });
+    await put(store, 'durable');
+    const finish = medium.hold();
+    const answers: string[] = [];
+    const first = put(store, 'first').then(() => answers.push('first'));
+    await medium.asked();
+    const ran: string[] = [];
+    const second = store.unit(async (tx) => {
+      ran.push('second');
+      await tx.affected(insertItem, { id: 'second', count: 0 });
+    });
+    await delay(20);
+    expect({ answers, ran, seen: await itemIds(store) }).toEqual({ answers: [], ran: ['second'], seen: ['durable'] });
+    finish();
+    await Promise.all([first, second]);
+    expect(await itemIds(store)).toEqual(['durable', 'first', 'second']);
+  });
+
+  it('gives a stream nothing that is committed and not synced yet', async () => {
+    const medium = slowMedium();
+    await using store = await openMigrated({ sync: medium.sync });
+    const finish = medium.hold();
+    const unit = put(store, 'a');
+    await medium.asked();
+    const streamed: string[] = [];
+    const reading = (async () => {
+      for await (const { id } of store.stream<Shelf, { id: string }>((db) => db.selectFrom('item').select('id'))) {
+        streamed.push(id);
+      }
+    })();
+    await delay(20);
+    expect(streamed).toEqual([]);
+    finish();
+    await Promise.all([unit, reading]);
+    expect(streamed).toEqual(['a']);
+  });
+
+  it('rejects what could not be synced and whatever comes after, since nobody knows what reached the medium', async () => {
+    const reported: unknown[] = [];
+    const medium = slowMedium();
+    const store = await openMigrated({ sync: medium.sync, report: (error) => reported.push(error) });
+    await put(store, 'durable');
+    const fail = medium.hold();
+    const lost = put(store, 'lost');
+    await medium.asked();
+    const behind = put(store, 'behind');
+    fail(new Error('EIO: i/o error, fdatasync'));
+    await expect(lost).rejects.toMatchObject({ reason: 'store-unavailable' });
+    await expect(behind).rejects.toMatchObject({ reason: 'store-unavailable' });
+    await expect(put(store, 'later')).rejects.toMatchObject({ reason: 'store-unavailable' });
+    expect(await itemIds(store)).toEqual(['durable']);
+    expect(reported).toHaveLength(1);
+    await store.close();
+  });
+
+  it('copies the log into the database as it grows, beside readers', async () => {
+    await using store = await openMigrated();
+    const note = 'x'.repeat(2000);
+    for (let round = 0; round < 8; round++) {
+      await store.unit(async (tx) => {
+        for (let index = 0; index < 3000; index++) {
+          await tx.affected(insertItem, { id: `n${round}-${index}`, count: 0, note });
+        }
+      });
+      expect(await itemIds(store)).toHaveLength((round + 1) * 3000);
+    }
+    // 24,000 rows of 2 kB: without checkpoints all of them, and their index, would lie in the log.
+    expect((await stat(`${file}-wal`)).size).toBeLessThan(30_000_000);
   });
 
   it('is refused to a file that is no database', async () => {
@@ -217,6 +290,28 @@ describe('durability', () => {
     plain.close();
   });
 });
+
+/** A medium whose next sync ends when, and as, the test says. */
+function slowMedium() {
+  let held: Promise<void> | undefined;
+  let asked = Promise.withResolvers<void>();
+  return {
+    sync: async () => {
+      const wait = held;
+      held = undefined;
+      asked.resolve();
+      await wait;
+    },
+    /** Holds the next sync; the function lets it end. */
+    hold: () => {
+      const end = Promise.withResolvers<void>();
+      held = end.promise;
+      asked = Promise.withResolvers<void>();
+      return (error?: Error) => (error ? end.reject(error) : end.resolve());
+    },
+    asked: () => asked.promise,
+  };
+}
 
 it('runs closures outside of the context of whoever started the batch', async () => {
   const request = new AsyncLocalStorage<string>();
