@@ -20,13 +20,19 @@ export function encryptCbc(parameters: CbcParameters, key: Uint8Array, content: 
  * last block is looked at, without a branch on its contents.
  *
  * @param ciphertext whole blocks, at least one: for the caller to check, before the key was touched
+ * @param badPadding what becomes of wrong padding; `kept`: it is left where it is, as if it were content
  * @throws CmsDecryptError
  */
-export function decryptCbc(parameters: CbcParameters, key: Uint8Array, ciphertext: Uint8Array): Uint8Array {
+export function decryptCbc(
+  parameters: CbcParameters,
+  key: Uint8Array,
+  ciphertext: Uint8Array,
+  badPadding: 'throws' | 'kept' = 'throws',
+): Uint8Array {
   const decipher = createDecipheriv(...nativeCbc(parameters.cipher, key), parameters.iv).setAutoPadding(false);
   const padded = Buffer.concat([decipher.update(ciphertext), decipher.final()]);
   const padding = paddingLength(padded, blockLengthOf(parameters.cipher));
-  if (padding === 0) throw new CmsDecryptError();
+  if (padding === 0 && badPadding === 'throws') throw new CmsDecryptError();
   return padded.subarray(0, padded.length - padding);
 }
 

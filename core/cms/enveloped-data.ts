@@ -49,6 +49,15 @@ export interface LegacyCipherOptions {
   readonly allowSingleDes?: boolean;
 }
 
+/** What a caller may ask of {@link decryptEnvelopedData}. */
+export interface DecryptOptions extends LegacyCipherOptions {
+  /**
+   * `kept`: content whose padding is wrong is answered with the padding in it. For who reads the content at once and answers
+   * what cannot be read in one way: then wrong padding takes the same steps as wrong content (Vaudenay 2002). Default `throws`.
+   */
+  readonly badPadding?: 'throws' | 'kept';
+}
+
 /** What to encrypt, how, and for whom. */
 export interface EnvelopedDataTemplate extends LegacyCipherOptions {
   readonly content: Uint8Array;
@@ -131,7 +140,7 @@ export function parseEnvelopedData(bytes: Uint8Array, limits?: Partial<Limits>):
 export async function decryptEnvelopedData(
   envelopedData: EnvelopedData,
   keys: readonly RecipientKey[],
-  options: LegacyCipherOptions = {},
+  options: DecryptOptions = {},
 ): Promise<DecryptedContent> {
   const { encryption, encryptedContent, contentType } = envelopedData;
   assertAllowed(encryption.cipher, options);
@@ -141,7 +150,8 @@ export async function decryptEnvelopedData(
     keyLengthOf(encryption.cipher),
   );
   try {
-    return { contentType, content: decryptCbc(encryption, contentKey, encryptedContent), recipient };
+    const content = decryptCbc(encryption, contentKey, encryptedContent, options.badPadding);
+    return { contentType, content, recipient };
   } finally {
     contentKey.fill(0);
   }

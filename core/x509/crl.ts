@@ -111,7 +111,7 @@ export function parseCertificateList(der: Uint8Array): CertificateList {
   if (!octetsEqual(signatureAlgorithm, signature.der)) {
     throw new X509Error('CertificateList.signatureAlgorithm', 'that of tbsCertList.signature', 'another');
   }
-  if (version !== (crlExtensions === undefined ? version : V2) || (version ?? V2) !== V2) {
+  if (version !== V2 && (version !== undefined || crlExtensions !== undefined)) {
     throw new X509Error('TBSCertList.version', 'v2', version === undefined ? 'v1 with extensions' : `v${version + 1}`);
   }
   return {

@@ -3,14 +3,7 @@ import { authorityKeyIdentifier, type Certificate, subjectKeyIdentifier } from '
 import { nameKey, nameToText } from './name.ts';
 import { octetsEqual } from './octets.ts';
 import { type PathRules, processPath } from './path-processing.ts';
-import {
-  DEFAULT_PATH_LIMITS,
-  type PathFailure,
-  type PathFailureReason,
-  type PathLimits,
-  type PathSuccess,
-  refusal,
-} from './path-result.ts';
+import { DEFAULT_PATH_LIMITS, type PathFailure, type PathLimits, type PathSuccess, refusal } from './path-result.ts';
 import { publicKeysEqual } from './public-key.ts';
 import { isLegacySignatureAlgorithm, verifySignature } from './signature-algorithm.ts';
 
@@ -44,12 +37,9 @@ interface Candidate {
   readonly isAnchor: boolean;
 }
 
-/** How much a failure tells: the last kinds stand for work that got further. */
-const WEIGHT: Partial<Record<PathFailureReason, number>> = {
-  'no-path': 0,
-  'bad-signature': 1,
-  'weak-signature-algorithm': 2,
-};
+// How much a failure tells: the later ones stand for work that got further. That no path is known is 0.
+const BADLY_SIGNED = 1;
+const WEAKLY_SIGNED = 2;
 const JUDGED = 3;
 const EXHAUSTED = 4;
 
@@ -130,7 +120,8 @@ class PathSearch {
     const { signatureAlgorithm, tbsDer, signature, subject } = child;
     const { allowSha1 = false } = this.#input;
     if (isLegacySignatureAlgorithm(signatureAlgorithm) && !allowSha1) {
-      this.#note(refusal('weak-signature-algorithm', `${nameToText(subject)} is signed with ${signatureAlgorithm}`));
+      const detail = `${nameToText(subject)} is signed with ${signatureAlgorithm}`;
+      this.#note(refusal('weak-signature-algorithm', detail), WEAKLY_SIGNED);
       return false;
     }
     if (--this.#signaturesLeft < 0) {
@@ -138,11 +129,12 @@ class PathSearch {
       return false;
     }
     if (verifySignature(issuer.publicKey, signatureAlgorithm, tbsDer, signature, { allowSha1 })) return true;
-    this.#note(refusal('bad-signature', `${nameToText(subject)} is not signed by ${nameToText(issuer.subject)}`));
+    const detail = `${nameToText(subject)} is not signed by ${nameToText(issuer.subject)}`;
+    this.#note(refusal('bad-signature', detail), BADLY_SIGNED);
     return false;
   }
 
-  #note(failure: PathFailure, weight = WEIGHT[failure.reason] ?? JUDGED): undefined {
+  #note(failure: PathFailure, weight: number): undefined {
     if (weight <= this.#weight) return;
     this.#failure = failure;
     this.#weight = weight;

@@ -5,6 +5,9 @@ import type { Fact } from '../../core/enrollment/facts.ts';
 import { parseBasicCredentials } from './basic-credentials.ts';
 import type { EnrollmentOperation } from './operation.ts';
 
+/** The checks EST needs: its certificates come by TLS, its passwords by HTTP Basic. */
+export type EstCredentials = Pick<CredentialVerifier, 'tlsCertificate' | 'password'>;
+
 /** What a device presented, none of it verified. */
 export interface PresentedCredentials {
   /** The Authorization header. */
@@ -24,7 +27,7 @@ export interface PresentedCredentials {
  * @throws PeerError `authentication-required`; PolicyError of the credential at fault
  */
 export async function authenticate(
-  verifier: CredentialVerifier,
+  verifier: EstCredentials,
   endpoint: Endpoint,
   operation: EnrollmentOperation,
   presented: PresentedCredentials,
@@ -59,7 +62,7 @@ async function attempt(verify: () => Promise<Fact | undefined>): Promise<Attempt
 }
 
 async function verifyPassword(
-  verifier: CredentialVerifier,
+  verifier: EstCredentials,
   endpoint: Endpoint,
   { authorization, sourceAddress }: PresentedCredentials,
 ): Promise<Fact | undefined> {
@@ -70,7 +73,7 @@ async function verifyPassword(
 }
 
 async function verifyCertificate(
-  verifier: CredentialVerifier,
+  verifier: EstCredentials,
   endpoint: Endpoint,
   { certificateChain }: PresentedCredentials,
 ): Promise<Fact | undefined> {

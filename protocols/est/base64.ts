@@ -1,6 +1,6 @@
 import { PeerError } from '../../core/errors/muster-error.ts';
 import { decodePem } from '../../core/x509/pem.ts';
-import { Asn1Error } from '../../core/asn1/asn1-error.ts';
+import { decodingFault } from './decoding-fault.ts';
 
 /** How the base64 of an answer is laid out: 64-column lines, or one line. */
 export type Layout = 'columns-64' | 'none';
@@ -60,8 +60,7 @@ function decodeOnePem(text: string, labels: readonly string[]): Uint8Array {
     const [block] = blocks;
     if (blocks.length === 1 && block && labels.includes(block.label)) return block.der;
   } catch (error) {
-    if (!(error instanceof Asn1Error)) throw error;
-    throw new PeerError('bad-encoding', error.message, { cause: error });
+    throw decodingFault(error, 'bad-encoding');
   }
   throw new PeerError('bad-encoding', `expected one PEM block labelled ${labels[0]}, found another`);
 }

@@ -66,6 +66,7 @@ export const EST_ERRORS: Readonly<Record<ReasonCode, EstError>> = {
   'hsm-unavailable': unavailable(30),
   'hsm-pin-refused': unavailable(300),
   'store-unavailable': unavailable(10),
+  'decider-unavailable': unavailable(30),
   overloaded: unavailable(10),
   'shutting-down': unavailable(10),
   internal: { status: 500, text: { fixed: 'a fault of the server' } },

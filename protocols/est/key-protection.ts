@@ -1,11 +1,10 @@
-import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { decode } from '../../core/asn1/codec.ts';
 import { octetString } from '../../core/asn1/schema.ts';
 import { CMS_ATTRIBUTE } from '../../core/cms/oids.ts';
 import { decodeSmimeCapabilities } from '../../core/cms/smime-capabilities.ts';
-import { PeerError } from '../../core/errors/muster-error.ts';
 import type { RequestAttribute } from '../../core/x509/certification-request.ts';
 import { X509Error } from '../../core/x509/x509-error.ts';
+import { decodingFault } from './decoding-fault.ts';
 
 /** id-aa-decryptKeyID and id-aa-asymmDecryptKeyID (RFC 4108 §2.2.5, RFC 7030 §4.4.1.2). */
 const DECRYPT_KEY_ID = '1.2.840.113549.1.9.16.2.37';
@@ -28,8 +27,7 @@ export function readKeyProtection(attributes: readonly RequestAttribute[]): KeyP
   try {
     return decodeKeyProtection(attributes);
   } catch (error) {
-    if (!(error instanceof Asn1Error)) throw error;
-    throw new PeerError('malformed-request', error.message, { cause: error });
+    throw decodingFault(error, 'malformed-request');
   }
 }
 

@@ -1,4 +1,3 @@
-import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { encodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
 import { type CertificationRequest, parseCertificationRequest } from '../../core/x509/certification-request.ts';
@@ -6,6 +5,7 @@ import { EXTENSIONS, type Extension } from '../../core/x509/extensions.ts';
 import type { GeneralName } from '../../core/x509/general-name.ts';
 import { EXTENSION } from '../../core/x509/oids.ts';
 import { decodeBody, encodeBase64, type Layout } from './base64.ts';
+import { decodingFault } from './decoding-fault.ts';
 import { encodeMultipart } from './multipart.ts';
 
 /** Largest request body, in octets: RSA-16384 with a thousand names fits. */
@@ -51,8 +51,7 @@ export function decodeEnrollmentMessage(body: Uint8Array): EnrollmentMessage {
       otherExtensions: request.requestedExtensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
     };
   } catch (error) {
-    if (!(error instanceof Asn1Error)) throw error;
-    throw new PeerError('malformed-request', error.message, { cause: error });
+    throw decodingFault(error, 'malformed-request');
   }
 }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 
-import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
 import type { Endpoint, EndpointDirectory, EstSettings } from '../../core/enrollment/endpoint.ts';
 import type { Fact } from '../../core/enrollment/facts.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
@@ -9,7 +8,7 @@ import { InternalError, PeerError, PolicyError } from '../../core/errors/muster-
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { verifyCertificationRequestAsync, withoutChallengePassword } from '../../core/x509/certification-request.ts';
 import { publicKeysEqual, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
-import { authenticate, type PresentedCredentials } from './authentication.ts';
+import { type EstCredentials, authenticate, type PresentedCredentials } from './authentication.ts';
 import { checkChannelBinding } from './channel-binding.ts';
 import { encodeCsrAttributes, type RequestTemplate } from './csr-attributes.ts';
 import { type KeyPackageSigner, protectKey, recipientOf } from './key-package.ts';
@@ -21,7 +20,7 @@ import { KeyGenerator, type ServerGeneratedKey } from './server-key-generation.t
 /** What the service stands on. */
 export interface EstDependencies {
   readonly endpoints: EndpointDirectory;
-  readonly credentials: CredentialVerifier;
+  readonly credentials: EstCredentials;
   readonly hall: { enroll(request: EnrollmentRequest): Promise<Outcome> };
   /** The certificates of an authority: issuing to root, and those of a rollover. */
   readonly authorities: { caCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]> };
@@ -153,6 +152,7 @@ function enrollmentRequest(
     ...proof,
     // The hall keeps it for the operator: no password goes with it.
     der: withoutChallengePassword(request),
+    received: request.der,
     facts,
     sourceAddress,
   };

@@ -28,6 +28,11 @@ const REWRITTEN: readonly (readonly [what: string, ber: string, der: string])[] 
     `30 09 06 01 2a ${EMPTY_SEQUENCE} 80 02 01 02`,
   ],
   ['explicit content', '30 80 06 01 2a a0 80 24 80 04 01 01 00 00 00 00 00 00', '30 08 06 01 2a a0 03 04 01 01'],
+  [
+    'what stands where encrypted content would, and is none',
+    `30 80 06 01 2a ${EMPTY_SEQUENCE} a0 80 02 01 01 00 00 00 00`,
+    `30 0a 06 01 2a ${EMPTY_SEQUENCE} a0 03 02 01 01`,
+  ],
   ['an unsorted SET (its order is kept)', '31 80 02 01 02 02 01 01 00 00', '31 06 02 01 02 02 01 01'],
 ];
 

@@ -45,6 +45,40 @@ describe('errors', () => {
       found: 'the end',
     });
   });
+
+  it('that are not about the encoding pass unchanged', () => {
+    const fault = new RangeError('not of the codec');
+    const broken = s.lazily((): Schema<null> => {
+      throw fault;
+    });
+    expect(() => decode(s.sequence('Outer', { inner: broken }), Uint8Array.of(0x30, 0))).toThrow(fault);
+    expect(fault.message).toBe('not of the codec');
+  });
+
+  it('name the alternative that a CHOICE does not have', () => {
+    const schema = s.sequence('Outer', { name: s.choice('Pick', { a: s.integer }) });
+    const value = { name: { kind: 'toString', value: 1n } } as unknown as Infer<typeof schema>;
+    expect(refusal(() => encode(schema, value))).toMatchObject({
+      path: 'Outer.name',
+      expected: 'Pick',
+      found: 'alternative toString',
+      offset: -1,
+    });
+  });
+
+  it('name the component of a SET, read or written', () => {
+    const schema = s.set('Set', { a: s.boolean, b: s.sequence('B', { c: s.integer }) });
+    expect(refusal(() => decode(schema, Buffer.from('31070101ff30020500', 'hex')))).toMatchObject({
+      path: 'Set.b.c',
+      expected: 'INTEGER',
+      found: 'NULL',
+    });
+    expect(refusal(() => encode(schema, { a: true } as Infer<typeof schema>))).toMatchObject({
+      path: 'Set.b',
+      expected: 'B',
+      found: 'undefined',
+    });
+  });
 });
 
 describe('encoding refuses', () => {
@@ -64,6 +98,9 @@ describe('encoding refuses', () => {
     ['text that is no OID', () => encode(s.oid, '1.2.')],
     ['an OID whose second arc is too large', () => encode(s.oid, '1.40')],
     ['an OID of 33 arcs', () => encode(s.oid, `1${'.1'.repeat(32)}`)],
+    ['an OID of 70 octets', () => encode(s.oid, `1.3${`.${2n ** 63n}`.repeat(7)}`)],
+    ['an arc of 20 octets', () => encode(s.oid, `1.3.${9n * 10n ** 40n}`)],
+    ['unused bits of nothing', () => encode(s.bitString, { unusedBits: 1, bytes: new Uint8Array() })],
   ];
   it.each(cases)('%s', (_, run) => {
     expect(run).toThrow(Asn1Error);
@@ -124,6 +161,63 @@ describe('values', () => {
     const swapped = Buffer.from('31060201010101ff', 'hex');
     expect(decode(set, swapped, { setOrder: 'any' })).toEqual({ a: true, b: 1n });
     expect(encode(set, { b: 1n, a: true })).toEqual(new Uint8Array(Buffer.from('31060101ff020101', 'hex')));
+  });
+
+  it('of SETs are written in the order of their tags (X.690 §10.3), an open type last', () => {
+    const set = s.set('Set', {
+      open: s.any,
+      high: s.optional(s.explicit(200, s.nullValue)),
+      low: s.optional(s.explicit(31, s.nullValue)),
+      flag: s.defaulted(s.boolean, false),
+      first: s.implicit(5, s.nullValue),
+    });
+    const whole = { open: Uint8Array.of(0x0c, 0), high: null, low: null, flag: true, first: null };
+    const der = encode(set, whole);
+    expect(Buffer.from(der).toString('hex')).toBe('31120101ff8500bf1f020500bf81480205000c00');
+    expect(decode(set, der)).toEqual(whole);
+    // What is absent is undefined, or its default.
+    const least = encode(set, { open: Uint8Array.of(0x0c, 0), flag: false, first: null });
+    expect(decode(set, least)).toEqual({ open: Uint8Array.of(0x0c, 0), flag: false, first: null });
+  });
+
+  it('of a CHOICE are read as the first alternative with their tag', () => {
+    const schema = s.choice('Twice', { first: s.utf8String, second: s.utf8String });
+    expect(decode(schema, Uint8Array.of(0x0c, 1, 0x61))).toEqual({ kind: 'first', value: 'a' });
+  });
+
+  it('may be longer or shorter than their DEFAULT', () => {
+    const schema = s.sequence('S', { n: s.defaulted(s.smallInteger, 1) });
+    for (const n of [-1, 255, 65_536]) expect(decode(schema, encode(schema, { n }))).toEqual({ n });
+  });
+
+  it('of ASCII types may be of any length', () => {
+    for (const length of [24, 25, 300]) {
+      const text = 'x'.repeat(length);
+      expect(decode(s.ia5String, encode(s.ia5String, text))).toBe(text);
+    }
+  });
+
+  it('of BIT STRINGs may be none, and names may leave gaps', () => {
+    const none = { unusedBits: 0, bytes: new Uint8Array() };
+    expect(decode(s.bitString, encode(s.bitString, none))).toEqual(none);
+    const gap = s.namedBits({ first: 0, third: 2 });
+    expect(decode(gap, encode(gap, new Set(['first', 'third'])))).toEqual(new Set(['first', 'third']));
+    expect(refusal(() => decode(gap, Buffer.from('030205e0', 'hex')))).toMatchObject({
+      expected: 'named bits',
+      found: 'bit 1',
+    });
+  });
+
+  it('of serial numbers may be one octet', () => {
+    for (const octet of [0x00, 0x7f, 0x80, 0xff]) {
+      expect(encode(s.serialInteger, Uint8Array.of(octet))).toEqual(Uint8Array.of(2, 1, octet));
+    }
+  });
+
+  it('of OIDs keep arcs of any size, the second one too', () => {
+    for (const text of ['2.0', '2.39', '2.40', `2.${2n ** 64n}`, `2.${2n ** 64n}.1.${2n ** 53n + 1n}`, '0.39', '1.0']) {
+      expect(decode(s.oid, encode(s.oid, text))).toBe(text);
+    }
   });
 
   it('with raw octets are written as they came', () => {

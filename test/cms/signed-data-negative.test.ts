@@ -19,7 +19,7 @@ import { encodeContentInfo } from '../../core/cms/content-info.ts';
 import { digestIdentifier, digestOctets } from '../../core/cms/digest-algorithm.ts';
 import { CMS_ATTRIBUTE, CONTENT_TYPE } from '../../core/cms/oids.ts';
 import { signedDataSchema } from '../../core/cms/signed-data-syntax.ts';
-import { parseSignedData, verifySignedData } from '../../core/cms/signed-data.ts';
+import { decodeCertsOnly, parseSignedData, verifySignedData } from '../../core/cms/signed-data.ts';
 import type { VerifySignedDataOptions } from '../../core/cms/signed-data.ts';
 import { EXTENSION } from '../../core/x509/oids.ts';
 import { TestAuthority, signWith } from '../support/test-pki.ts';
@@ -92,6 +92,23 @@ describe('a message whose signature is right', () => {
     const signedAttrs = { value: sorted, der: retag(unsorted, 0xa0) };
     const signature = signWith(holder.privateKey, algorithm, unsorted);
     expect(finding({ signerInfos: [signerInfo(goodAttributes, { signedAttrs, signature })] })).toBe('ok');
+  });
+});
+
+describe('a certs-only message', () => {
+  it('has neither content nor signer', () => {
+    const degenerate = { digestAlgorithms: [], signerInfos: [] };
+    const refused: [Partial<Wire>, string, string, string][] = [
+      [degenerate, 'SignedData.encapContentInfo', 'no content', `${content.length} octets`],
+      [{ encapContentInfo: { eContentType: CONTENT_TYPE.data } }, 'SignedData.signerInfos', 'no signer', '1'],
+    ];
+    for (const [changes, path, expected, found] of refused) {
+      expect(() => decodeCertsOnly(message(changes))).toThrow(expect.objectContaining({ path, expected, found }));
+    }
+    // Empty content is what some servers write for none.
+    const empty = { eContentType: CONTENT_TYPE.data, eContent: new Uint8Array() };
+    const { certificates } = decodeCertsOnly(message({ ...degenerate, encapContentInfo: empty }));
+    expect(certificates.map(hex)).toEqual([hex(holder.der)]);
   });
 });
 

@@ -148,6 +148,25 @@ describe('buildSignedData', () => {
     expect(findingOf(message, { detachedContent: content })).toBe('ok');
   });
 
+  it('carries what is not signed beside the signature: openssl accepts it', async () => {
+    const counterSignature = attribute('1.2.3.4', encode(printableString, 'unsigned'));
+    const template = { content, signer: signer('ec-p256', 'ecdsa-with-SHA256') };
+    const message = await buildSignedData({ ...template, unsignedAttributes: [counterSignature] });
+    expect(opensslAccepts(message)).toBe(true);
+    expect(hex(message)).toContain(hex(encode(printableString, 'unsigned')));
+    expect(findingOf(message)).toBe('ok');
+  });
+
+  it('signs no attribute twice, which a verifier would read as it likes', async () => {
+    const at = signingTimeAttribute(new Date());
+    const template = { content, signer: signer('ec-p256', 'ecdsa-with-SHA256') };
+    await expect(buildSignedData({ ...template, signedAttributes: [at, at] })).rejects.toMatchObject({
+      fault: 'invalid-argument',
+      expected: 'each signed attribute once',
+      found: 'one twice',
+    });
+  });
+
   it('passes on what the key throws', async () => {
     const down = new TypeError('token down');
     const broken = signer('ec-p256', 'ecdsa-with-SHA256', { sign: () => Promise.reject(down) });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { decodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { MusterError, PeerError } from '../../core/errors/muster-error.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
@@ -9,6 +10,7 @@ import { encodePem } from '../../core/x509/pem.ts';
 import { KEY_PURPOSE } from '../../core/x509/oids.ts';
 import { decodeBody, encodeBase64 } from '../../protocols/est/base64.ts';
 import { parseBasicCredentials } from '../../protocols/est/basic-credentials.ts';
+import { decodingFault } from '../../protocols/est/decoding-fault.ts';
 import { readKeyProtection } from '../../protocols/est/key-protection.ts';
 import { decodeEnrollmentMessage, encodeCertificates, encodeKeyAndCertificate } from '../../protocols/est/messages.ts';
 import { parsePath } from '../../protocols/est/operation.ts';
@@ -92,8 +94,72 @@ describe('the request of an enrolment', () => {
     );
   });
 
+  it('is refused with the field at fault and its cause', () => {
+    const der = Buffer.from(csr.der);
+    der[der.indexOf('0603550403', 0, 'hex')] = 0x05; // the type of the first name is no OID
+    expect(() => decodeEnrollmentMessage(der)).toThrow(
+      expect.objectContaining({
+        name: 'PeerError',
+        reason: 'malformed-request',
+        message: expect.stringContaining('certificationRequestInfo.subject[0][0].type') as string,
+        cause: expect.objectContaining({ expected: 'OBJECT IDENTIFIER', found: 'NULL' }) as object,
+      }),
+    );
+  });
+
   it('is refused beyond 64 kB before it is read', () => {
     expect(() => decodeEnrollmentMessage(new Uint8Array(64 * 1024 + 1))).toThrow(/65536/);
+  });
+});
+
+describe('the protection of a key made here (RFC 7030 §4.4.1)', () => {
+  const keyIdentifier = Uint8Array.of(1, 2, 3);
+  const asymmetric = { type: '1.2.840.113549.1.9.16.2.54', values: [Uint8Array.of(4, 3, 1, 2, 3)] };
+  const symmetric = { type: '1.2.840.113549.1.9.16.2.37', values: [Uint8Array.of(4, 1, 9)] };
+
+  it('is what the attributes ask for', () => {
+    expect(readKeyProtection([])).toEqual({ kind: 'none' });
+    expect(readKeyProtection([symmetric])).toEqual({ kind: 'symmetric' });
+    expect(readKeyProtection([asymmetric, symmetric])).toEqual({ kind: 'symmetric' });
+    expect(readKeyProtection([asymmetric])).toEqual({ kind: 'asymmetric', keyIdentifier, capabilities: [] });
+  });
+
+  it.each([
+    ['two values', [{ ...asymmetric, values: [...asymmetric.values, ...asymmetric.values] }]],
+    ['the attribute twice', [asymmetric, asymmetric]],
+    ['the symmetric one twice', [symmetric, symmetric]],
+  ])('is refused with %s: one of them would be chosen by chance', (_, attributes) => {
+    const type = attributes[0]!.type;
+    expect(() => readKeyProtection(attributes)).toThrow(
+      expect.objectContaining({
+        reason: 'malformed-request',
+        cause: expect.objectContaining({
+          path: 'CertificationRequestInfo.attributes',
+          expected: `a single value of ${type}`,
+          found: 'several',
+        }) as object,
+      }),
+    );
+  });
+
+  it('is refused where the key is named by something else than octets', () => {
+    expect(() => readKeyProtection([{ ...asymmetric, values: [Uint8Array.of(2, 1, 1)] }])).toThrow(
+      expect.objectContaining({
+        reason: 'malformed-request',
+        cause: expect.objectContaining({ expected: 'OCTET STRING', found: 'INTEGER' }) as object,
+      }),
+    );
+  });
+});
+
+it('faults that are not the device’s pass unchanged through the decoders', () => {
+  const ours = new TypeError('not the device’s');
+  expect(decodingFault(ours, 'malformed-request')).toBe(ours);
+  const theirs = new Asn1Error('INTEGER', 'NULL', 3);
+  expect(decodingFault(theirs, 'bad-encoding')).toMatchObject({
+    name: 'PeerError',
+    reason: 'bad-encoding',
+    cause: theirs,
   });
 });
 

@@ -4,6 +4,8 @@ import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { describe, expect, it } from 'vitest';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
+import { decode, encode } from '../../core/asn1/codec.ts';
+import { any, sequenceOf } from '../../core/asn1/schema.ts';
 import {
   assembleSigned,
   authorityKeyIdentifier,
@@ -280,6 +282,17 @@ describe('what Muster writes', () => {
   });
 });
 
+it('the URLs of distribution points are those of full names alone', () => {
+  const { subject } = TestAuthority.root().certificate;
+  const urls = distributionPointUrls([
+    ...distributionPointsAt(['http://a.example/1.crl', 'ldap://b.example/']),
+    { distributionPoint: { kind: 'fullName', value: [{ kind: 'directoryName', value: subject }] } },
+    { distributionPoint: { kind: 'nameRelativeToCRLIssuer', value: subject.rdns[0]! } },
+    { cRLIssuer: [{ kind: 'directoryName', value: subject }] },
+  ]);
+  expect(urls).toEqual(['http://a.example/1.crl', 'ldap://b.example/']);
+});
+
 describe('refusals', () => {
   const { certificate } = TestAuthority.root().leaf({ subject: 'CN=x' });
   const { der, tbsDer, signature } = certificate;
@@ -296,6 +309,23 @@ describe('refusals', () => {
   ])('%s', (_name, version, message) => {
     const at = Buffer.from(der).indexOf(Buffer.from('a003020102', 'hex')) + 4;
     expect(() => parseCertificate(der.with(at, version))).toThrow(message);
+  });
+
+  it('version 1 with a unique identifier (RFC 5280 §4.1.2.8)', () => {
+    const omit = ['basicConstraints', 'keyUsage', 'subjectKeyIdentifier', 'authorityKeyIdentifier'] as const;
+    const old = TestAuthority.root({ omit: omit.map((name) => EXTENSIONS[name].oid) }).certificate;
+    expect(old.version).toBe(1);
+    const fields = decode(sequenceOf(any), old.tbsDer);
+    for (const tag of [0x81, 0x82]) {
+      const tbs = encode(sequenceOf(any), [...fields, Uint8Array.of(tag, 2, 0, 1)]);
+      expect(() => parseCertificate(assembleSigned(tbs, old.signatureAlgorithm, old.signature))).toThrow(
+        expect.objectContaining({
+          path: 'TBSCertificate.version',
+          expected: 'v2 or v3 where there are unique identifiers',
+          found: 'v1',
+        }),
+      );
+    }
   });
 
   it('octets after the certificate', () => {

@@ -25,6 +25,7 @@ import {
   type RequestAttribute,
   verifyCertificationRequest,
   verifyCertificationRequestAsync,
+  withoutChallengePassword,
 } from '../../core/x509/certification-request.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { generalNameToText } from '../../core/x509/general-name.ts';
@@ -155,6 +156,20 @@ describe('challengePassword', () => {
 
   it('absent', () => {
     expect(parseCertificationRequest(makeCsr().der).challengePassword).toBeUndefined();
+  });
+
+  it('is taken out of what is kept, and nothing else is', () => {
+    const request = parseCertificationRequest(makeCsr({ san: ['dns:a.example'], challengePassword: 'geheim' }).der);
+    const kept = withoutChallengePassword(request);
+    expect(Buffer.from(kept).includes('geheim')).toBe(false);
+    const { challengePassword: left, attributes, ...rest } = parseCertificationRequest(kept);
+    expect(left).toBeUndefined();
+    expect(attributes).toEqual(request.attributes.filter(({ type }) => type !== challengePassword));
+    expect(rest).toMatchObject({ subject: request.subject, publicKey: request.publicKey });
+    expect(rest.requestedExtensions).toEqual(request.requestedExtensions);
+    expect(verifyCertificationRequest(parseCertificationRequest(kept))).toBe(false);
+    const without = parseCertificationRequest(makeCsr().der);
+    expect(withoutChallengePassword(without)).toBe(without.der);
   });
 });
 

@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { encode } from '../../core/asn1/codec.ts';
-import { any, sequence, sequenceOf, serialInteger, smallInteger, time } from '../../core/asn1/schema.ts';
+import {
+  any,
+  explicit,
+  optional,
+  sequence,
+  sequenceOf,
+  serialInteger,
+  smallInteger,
+  time,
+} from '../../core/asn1/schema.ts';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { assembleSigned } from '../../core/x509/certificate.ts';
 import {
@@ -83,6 +92,20 @@ describe('what Muster writes', () => {
     );
   });
 
+  it('has no extensions where none are given: openssl reads it', () => {
+    const tbs = encodeTbsCertList({
+      signatureAlgorithm: 'ecdsa-with-SHA256',
+      issuer: root.certificate.subject,
+      thisUpdate: date,
+      nextUpdate: new Date(date.getTime() + 1000),
+      entries: [],
+      extensions: [],
+    });
+    const der = assembleSigned(tbs, 'ecdsa-with-SHA256', new Uint8Array(70));
+    expect(openssl(['crl', '-inform', 'DER', '-noout', '-text'], der).toString()).not.toContain('CRL extensions');
+    expect(parseCertificateList(der).extensions).toEqual([]);
+  });
+
   it('holds a whole shard', () => {
     const entries = Array.from({ length: 20_000 }, (_, i) =>
       entry(`5a${i.toString(16).padStart(30, '0')}`, 'superseded'),
@@ -143,6 +166,38 @@ describe('refusals', () => {
     });
     return assembleSigned(tbs, 'ecdsa-with-SHA256', new Uint8Array(70));
   }
+
+  const versioned = sequence('List', {
+    version: optional(smallInteger),
+    algorithm: any,
+    issuer: any,
+    thisUpdate: time,
+    extensions: optional(explicit(0, extensionsSchema)),
+  });
+
+  function listOf(version: number | undefined, extensions?: Extension[]): Uint8Array {
+    const algorithm = algorithmIdentifier('ecdsa-with-SHA256');
+    const issuer = root.certificate.subject.der;
+    const tbs = encode(versioned, { version, algorithm, issuer, thisUpdate: date, extensions });
+    return assembleSigned(tbs, 'ecdsa-with-SHA256', new Uint8Array(70));
+  }
+
+  it('a version that does not go with its fields (RFC 5280 §5.1.2.1)', () => {
+    const extensions = [EXTENSIONS.crlNumber.encode(1n)];
+    expect(parseCertificateList(listOf(undefined))).toMatchObject({ entries: [], extensions: [] });
+    expect(parseCertificateList(listOf(1))).toMatchObject({ entries: [], extensions: [] });
+    expect(parseCertificateList(listOf(1, extensions)).extensions).toEqual(extensions);
+    for (const [der, found] of [
+      [listOf(undefined, extensions), 'v1 with extensions'],
+      [listOf(0), 'v1'],
+      [listOf(0, extensions), 'v1'],
+      [listOf(2), 'v3'],
+    ] as const) {
+      expect(() => parseCertificateList(der)).toThrow(
+        expect.objectContaining({ path: 'TBSCertList.version', expected: 'v2', found }),
+      );
+    }
+  });
 
   it('an entry of an indirect CRL, which belongs to another issuer (RFC 5280 §5.3.3)', () => {
     const foreign = EXTENSIONS.certificateIssuer.encode([{ kind: 'directoryName', value: root.certificate.subject }]);

@@ -89,6 +89,12 @@ describe('comparison', () => {
     ['ip:2001:db8::1', 'ip:2001:db8:0:0::1', true],
     ['uri:http://a', 'uri:http://A', false],
     ['dns:a', 'email:a', false],
+    ['upn:a@b', 'upn:a@b', true],
+    ['upn:a@b', 'upn:A@b', false],
+    ['othername:1.2.3;0500', 'othername:1.2.4;0500', false],
+    ['x400:a30430023000', 'x400:A30430023000', true],
+    ['edi:a5038001aa', 'edi:a5038001ab', false],
+    ['rid:1.2.3', 'rid:1.2.3', true],
   ])('%s and %s: %s', (a, b, equal) => {
     expect(generalNameKey(generalNameFromText(a)) === generalNameKey(generalNameFromText(b))).toBe(equal);
   });
@@ -111,6 +117,12 @@ it('openssl reads what is written', () => {
 });
 
 describe('IP addresses', () => {
+  it.each([0, 3, 5, 8, 17])('%i octets are none', (length) => {
+    expect(() => ipAddressToText(new Uint8Array(length))).toThrow(
+      expect.objectContaining({ path: 'iPAddress', expected: '4 or 16 octets', found: `${length} octets` }),
+    );
+  });
+
   it.each([
     ['2001:0DB8:0:0:0:0:0:1', '2001:db8::1'],
     ['::', '::'],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Extension, EXTENSIONS } from '../../core/x509/extensions.ts';
 import { type GeneralName, generalNameFromText } from '../../core/x509/general-name.ts';
+import { matchConstraint } from '../../core/x509/name-constraint-match.ts';
 import { NameConstraintState } from '../../core/x509/name-constraints.ts';
 import { validatePath } from '../../core/x509/path-validation.ts';
 import { TestAuthority } from '../support/test-pki.ts';
@@ -47,7 +48,10 @@ describe('permitted subtrees (RFC 5280 §4.2.1.10)', () => {
     ['email:a@example.com', 'email:.example.com', 'violated'],
     ['email:"x@other.org"@example.com', 'email:example.com', 'within'],
     ['email:example.com', 'email:example.com', 'violated'],
+    ['email:a@example.com', 'email:', 'within'],
+    ['email:a@example.com', 'email:example..com', 'violated'],
     // uniformResourceIdentifier: a host, or a domain.
+    ['uri:https://example.com/', 'uri:', 'within'],
     ['uri:https://example.com/x', 'uri:example.com', 'within'],
     ['uri:https://EXAMPLE.com:8443', 'uri:example.com', 'within'],
     ['uri:https://a.example.com/', 'uri:example.com', 'violated'],
@@ -105,6 +109,13 @@ describe('excluded subtrees', () => {
   });
 });
 
+it.each(['dns:a.example', 'email:a@b', 'uri:https://a/', 'ip:10.0.0.1', 'dirname:CN=a'])(
+  'a name such as %s matches no constraint of another kind',
+  (text) => {
+    expect(matchConstraint(nameOf(text), nameOf('rid:1.2.3'), 'permitted')).toBe('mismatch');
+  },
+);
+
 describe('combination', () => {
   it('one permitted subtree of several is enough; excluded wins', () => {
     expect(verdict(['dns:b.example'], ['dns:a.example', 'dns:b.example'])).toBe('within');
@@ -134,6 +145,9 @@ describe('combination', () => {
     const state = new NameConstraintState(10);
     state.add({ permittedSubtrees: subtrees(['dns:example']) });
     expect(state.check(Array.from({ length: 11 }, () => nameOf('dns:a.example'))).kind).toBe('limit');
+    const excluding = new NameConstraintState(2);
+    excluding.add({ excludedSubtrees: subtrees(['dns:x.example', 'dns:y.example', 'dns:a.example']) });
+    expect(excluding.check([nameOf('dns:a.example')]).kind).toBe('limit');
   });
 });
 

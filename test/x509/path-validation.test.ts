@@ -298,6 +298,15 @@ describe('bounds', () => {
     expect(performance.now() - start).toBeLessThan(1000);
   });
 
+  it('the number of steps', () => {
+    const input = chain([{}]);
+    expect(reasonOf({ ...input, limits: { maxSteps: 2 } })).toBe('ok');
+    expect(validatePath({ ...input, limits: { maxSteps: 1 } })).toMatchObject({
+      reason: 'limit',
+      detail: 'too many possible paths',
+    });
+  });
+
   it('never verifies a signature twice on the way', () => {
     const input = chain([{}, {}, {}]);
     expect(reasonOf({ ...input, limits: { maxSignatures: 4 } })).toBe('ok');

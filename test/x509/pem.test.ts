@@ -33,6 +33,15 @@ it.each([
   expect(() => decodePem(text)).toThrow(X509Error);
 });
 
+it('refuses a text that is too long before it looks at it', () => {
+  const limit = 16 * 1024 * 1024;
+  const started = performance.now();
+  expect(() => decodePem('-----BEGIN '.padEnd(limit + 1, '-'))).toThrow(
+    expect.objectContaining({ path: 'PEM', expected: `at most ${limit} characters`, found: `${limit + 1} characters` }),
+  );
+  expect(performance.now() - started).toBeLessThan(1000);
+});
+
 it('accepts base64 on one line and CRLF', () => {
   const der = new Uint8Array(100).fill(7);
   const base64 = Buffer.from(der).toString('base64');
