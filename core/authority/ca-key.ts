@@ -3,6 +3,8 @@ import type { TokenKey } from '../keys/key-store.ts';
 import { assembleSigned } from '../x509/certificate.ts';
 import { publicKeysEqual, type SubjectPublicKeyInfo } from '../x509/public-key.ts';
 import { verifySignatureAsync, type SignatureAlgorithm } from '../x509/signature-algorithm.ts';
+import { assembleCertList } from './crl-encoding.ts';
+import { LintedCertList } from './lint-crl.ts';
 import { Linted } from './lint.ts';
 
 /**
@@ -37,18 +39,30 @@ export class CaKey {
    *   token's fault and never leaves (a faulty RSA-CRT signature gives the key away).
    */
   async signCertificate(linted: Linted, tenant: string): Promise<Uint8Array> {
-    if (linted.certificate.signatureAlgorithm !== this.#algorithm) {
-      throw new InternalError(
-        `the certificate names ${linted.certificate.signatureAlgorithm}, the key signs with ${this.#algorithm}`,
-      );
-    }
+    this.#requireAlgorithm(linted.certificate.signatureAlgorithm);
     // By the class and not by the object: what only looks like a Linted has no state to redeem.
     const tbs = Linted.prototype.redeem.call(linted);
+    return assembleSigned(tbs, this.#algorithm, await this.#sign(tbs, tenant));
+  }
+
+  /** Signs a linted CRL in the same way; returns the CertificateList, DER. */
+  async signCertList(linted: LintedCertList, tenant: string): Promise<Uint8Array> {
+    this.#requireAlgorithm(linted.signatureAlgorithm);
+    const tbs = LintedCertList.prototype.redeem.call(linted);
+    return assembleCertList(tbs, this.#algorithm, await this.#sign(tbs, tenant));
+  }
+
+  #requireAlgorithm(named: SignatureAlgorithm): void {
+    if (named === this.#algorithm) return;
+    throw new InternalError(`what is to be signed names ${named}, the key signs with ${this.#algorithm}`);
+  }
+
+  async #sign(tbs: Uint8Array, tenant: string): Promise<Uint8Array> {
     const signature = await this.#key.sign(this.#algorithm, tbs, { tenant });
     if (this.#isDoubted && !(await verifySignatureAsync(this.#key.publicKey, this.#algorithm, tbs, signature))) {
       throw new UpstreamError('hsm-unavailable', 'the token returned a signature that does not verify');
     }
-    return assembleSigned(tbs, this.#algorithm, signature);
+    return signature;
   }
 }
 

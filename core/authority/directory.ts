@@ -28,7 +28,7 @@ export interface Issuer extends IssuerContext {
 
 /**
  * The authorities of every tenant. What it keeps never changes once stored (key, certificate, parent), so it reads a
- * tenant's authorities again only when it is asked for one it does not know.
+ * tenant's authorities again only when it is asked for one it does not know, or told to forget them because one is retired.
  */
 export class AuthorityDirectory {
   readonly #store: Store;
@@ -63,10 +63,41 @@ export class AuthorityDirectory {
     return (await this.issuer(tenant, id)).chain.map((certificate) => certificate.der);
   }
 
+  /**
+   * The certificates of the authority that takes over from one that is retiring: the newest other active issuing authority of
+   * the tenant, its own certificate first. None while there is no need, or no such authority.
+   */
+  async successorCertificates(tenant: string, id: string): Promise<readonly Uint8Array[]> {
+    const rows = await listAuthorities(this.#store, tenant);
+    if (rows.find((row) => row.id === id)?.state !== 'retiring') return [];
+    const successor = rows.findLast((row) => row.kind === 'issuing' && row.state === 'active' && row.id > id);
+    return successor === undefined ? [] : this.caCertificates(tenant, successor.id);
+  }
+
+  /** An authority of any tenant, for what is public of it: its status services. */
+  async byId(id: string): Promise<Issuer | undefined> {
+    const row = await authorityById(this.#store, id);
+    return row && this.issuer(row.tenant, row.id);
+  }
+
+  /** The authority whose certificate another one of the tenant issued under a serial number. */
+  async subordinate(parent: Issuer, serialNumber: string): Promise<Issuer | undefined> {
+    const { tenant } = parent;
+    return (
+      findSubordinate(await this.#ofTenant(tenant), parent, serialNumber) ??
+      findSubordinate(await this.#reload(tenant), parent, serialNumber)
+    );
+  }
+
   /** The certificate of an authority of any tenant, DER: what every certificate it issued points to anyway. */
   async publicCertificate(id: string): Promise<Uint8Array | undefined> {
     const row = await authorityById(this.#store, id);
     return row?.certificate;
+  }
+
+  /** Has the authorities of a tenant read again: what is retired since then signs no more here. */
+  forget(tenant: string): void {
+    this.#tenants.delete(tenant);
   }
 
   async #ofTenant(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
@@ -124,6 +155,19 @@ function findIssuer(issuers: ReadonlyMap<string, Issuer>, certificate: Certifica
   for (const issuer of issuers.values()) {
     if (!namesEqual(issuer.subject, certificate.issuer)) continue;
     if (identifier === undefined || octetsEqual(identifier, keyIdentifier(issuer.publicKey))) return issuer;
+  }
+  return undefined;
+}
+
+function findSubordinate(
+  issuers: ReadonlyMap<string, Issuer>,
+  parent: Issuer,
+  serialNumber: string,
+): Issuer | undefined {
+  for (const issuer of issuers.values()) {
+    const [own, above] = issuer.chain;
+    const isCertifier = octetsEqual((above ?? own)!.der, parent.certificate.der);
+    if (isCertifier && issuer.certificate.serialNumber === serialNumber) return issuer;
   }
   return undefined;
 }

@@ -2,6 +2,9 @@ import { sql } from 'kysely';
 
 import { columnTypes } from '../store/column-types.ts';
 import type { Migration } from '../store/migrations.ts';
+import { revocationMigrations } from './revocation-migrations.ts';
+import { rolloverMigrations } from './rollover-migrations.ts';
+import { serviceKeyMigrations } from './service-key-migrations.ts';
 
 /** The schema of tenants, authorities, profiles and certificates. */
 export const authorityMigrations: readonly Migration[] = [
@@ -115,4 +118,7 @@ export const authorityMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  ...revocationMigrations,
+  ...serviceKeyMigrations,
+  ...rolloverMigrations,
 ];

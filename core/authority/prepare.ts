@@ -83,6 +83,11 @@ export function randomSerialNumber(): SerialNumber {
   return parseSerialNumber(Buffer.from(octets).toString('hex'));
 }
 
+/** Which of an authority's CRLs lists a certificate: drawn with the serial number, never changed, so that a revocation touches one. */
+export function crlShard(serialNumber: string, shards: number): number {
+  return Number.parseInt(serialNumber.slice(-6), 16) % shards;
+}
+
 function requireAllowedKey(profile: ProfileSettings, publicKey: SubjectPublicKeyInfo): void {
   if (!isAllowedKey(profile.keys, publicKey.algorithm)) {
     throw new PolicyError('key-not-allowed', `the profile does not allow ${describeKey(publicKey.algorithm)} keys`);
@@ -114,6 +119,8 @@ function requireGrantable(profile: ProfileSettings, request: CertificateRequest)
 interface FixedExtensions {
   readonly authorityKeyIdentifier: Extension;
   readonly authorityInfoAccess: Extension;
+  /** Where the profile says it; otherwise it follows from the key. */
+  readonly keyUsage: Extension | undefined;
   readonly crlDistributionPoints: readonly Extension[];
   readonly rest: readonly Extension[];
 }
@@ -131,8 +138,9 @@ function fixedExtensions(profile: ProfileSettings, issuer: IssuerContext): Fixed
 }
 
 function encodeFixed(profile: ProfileSettings, issuer: IssuerContext): FixedExtensions {
-  const { extendedKeyUsage, certificatePolicies } = profile;
+  const { extendedKeyUsage, certificatePolicies, keyUsage } = profile;
   return {
+    keyUsage: keyUsage && usage(...keyUsage),
     authorityKeyIdentifier: EXTENSIONS.authorityKeyIdentifier.encode({
       keyIdentifier: keyIdentifier(issuer.publicKey),
     }),
@@ -148,6 +156,7 @@ function encodeFixed(profile: ProfileSettings, issuer: IssuerContext): FixedExte
       ...(certificatePolicies.length > 0
         ? [EXTENSIONS.certificatePolicies.encode(certificatePolicies.map((policyIdentifier) => ({ policyIdentifier })))]
         : []),
+      ...(profile.ocspNoCheck === true ? [EXTENSIONS.ocspNoCheck.encode(null)] : []),
     ],
   };
 }
@@ -165,12 +174,12 @@ function extensionsOf(
   request: CertificateRequest,
   serialNumber: SerialNumber,
 ): Extension[] {
-  const { authorityKeyIdentifier, authorityInfoAccess, crlDistributionPoints, rest } = fixedExtensions(profile, issuer);
-  // The shard is drawn with the serial number and never changes: a revocation touches one CRL.
-  const shard = Number.parseInt(serialNumber.slice(-6), 16) % issuer.crlShards;
+  const fixedOnes = fixedExtensions(profile, issuer);
+  const { keyUsage, authorityKeyIdentifier, authorityInfoAccess, crlDistributionPoints, rest } = fixedOnes;
+  const shard = crlShard(serialNumber, issuer.crlShards);
   const names = request.subjectAltName;
   return [
-    keyUsageOf(request.publicKey),
+    keyUsage ?? keyUsageOf(request.publicKey),
     ...rest,
     ...(names.length > 0 ? [EXTENSIONS.subjectAltName.encode(names, request.subject.rdns.length === 0)] : []),
     EXTENSIONS.subjectKeyIdentifier.encode(keyIdentifier(request.publicKey)),

@@ -1,4 +1,5 @@
 import type { PublicKeyAlgorithm } from '../x509/public-key.ts';
+import type { KeyUsageBit } from '../x509/extensions.ts';
 import type { GeneralName } from '../x509/general-name.ts';
 import { KEY_PURPOSE } from '../x509/oids.ts';
 
@@ -38,10 +39,14 @@ export interface ProfileSettings {
     /** DNS names must end in one of these, compared without case; absent: any. */
     readonly dnsSuffixes?: readonly string[];
   };
+  /** keyUsage of every certificate; absent: what the kind of key allows. */
+  readonly keyUsage?: readonly KeyUsageBit[];
   /** OIDs of the extended key usages every certificate gets. */
   readonly extendedKeyUsage: readonly string[];
   /** OIDs of the certificate policies every certificate gets. */
   readonly certificatePolicies: readonly string[];
+  /** Whether certificates say that their own status need not be asked for: OCSP responders (RFC 6960 §4.2.2.2.1). */
+  readonly ocspNoCheck?: boolean;
 }
 
 /** A stored profile of one tenant. */

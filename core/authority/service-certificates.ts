@@ -32,7 +32,18 @@ export async function issueServiceCertificate(
   const { serialNumber: serial_number, tbsDer: tbs } = linted.certificate;
   const id = newId(now);
   await store.unit(async (tx) => {
-    const row = { id, tenant, purpose, authority, serial_number, tbs, certificate: null, created_at: now };
+    const row = {
+      id,
+      tenant,
+      purpose,
+      authority,
+      serial_number,
+      tbs,
+      certificate: null,
+      key_uri: null,
+      generation: null,
+      created_at: now,
+    };
     await tx.db<AuthorityTables>().insertInto('service_identities').values(row).execute();
   });
   const certificate = parseCertificate(await (await issuer.caKey()).signCertificate(linted, tenant));

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 
-import { PeerError, PolicyError } from '../errors/muster-error.ts';
+import { InternalError, PeerError, PolicyError } from '../errors/muster-error.ts';
 import { subjectAltName } from '../x509/certificate.ts';
 import { generalNameToText } from '../x509/general-name.ts';
 import { attributeTexts, namesEqual } from '../x509/name.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { ATTRIBUTE_TYPE } from '../x509/oids.ts';
-import type { Authenticator } from './endpoint.ts';
-import type { PasswordFact, TlsCertificateFact } from './facts.ts';
+import { AUTHENTICATORS, type Authenticator } from './endpoint.ts';
+import { excerpt, printable } from './excerpt.ts';
+import type { AcmeOrderFact, CertificateFact, ExternalDecisionFact, Fact, MacFact, PasswordFact } from './facts.ts';
 import type { EnrollmentRequest } from './request.ts';
+import type { EnrollmentRow } from './tables.ts';
 
 /** Who asks, by the one fact that let it in. */
 export interface Principal {
@@ -17,8 +19,8 @@ export interface Principal {
   readonly key: string;
   /** For audit and operators: no secret. */
   readonly description: string;
-  /** The password fact, when that let it in. */
-  readonly secret: PasswordFact | undefined;
+  /** The fact of the secret, when that let it in. */
+  readonly secret: PasswordFact | MacFact | undefined;
   /** The certificate of ours that this request replaces. */
   readonly renews: string | undefined;
 }
@@ -38,8 +40,7 @@ export function accept(request: EnrollmentRequest, authenticators: readonly Auth
 }
 
 function principalOf(request: EnrollmentRequest, authenticators: readonly Authenticator[], now: number): Principal {
-  const certificate = request.facts.find((fact) => fact.kind === 'tls-certificate');
-  const password = request.facts.find((fact) => fact.kind === 'password');
+  const certificate = request.facts.find((fact) => fact.kind === 'tls-certificate' || fact.kind === 'signed-by');
   if (request.operation === 'renew') {
     if (certificate) return acceptRenewal(request, authenticators, certificate, now);
     throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
@@ -49,7 +50,8 @@ function principalOf(request: EnrollmentRequest, authenticators: readonly Authen
   if (certificate?.registrationAuthority && authenticators.includes('ra')) {
     return byCertificate('ra', certificate, undefined);
   }
-  if (password && authenticators.includes('password')) return byPassword(request, password);
+  const byWord = acceptWord(request, authenticators);
+  if (byWord) return byWord;
   if (byCert) throw new PolicyError(byCert.refused, byCert.message);
   if (request.facts.length > 0) {
     throw new PolicyError('not-authorized', 'this endpoint does not accept the kind of credential presented');
@@ -57,12 +59,72 @@ function principalOf(request: EnrollmentRequest, authenticators: readonly Authen
   throw new PeerError('authentication-required', 'expected a client certificate or a password, found neither');
 }
 
-/** SHA-256 over carrier, principal and request: the key under which a repeat is recognised. */
-export function idempotencyKey(request: EnrollmentRequest, principal: Principal): string {
-  return createHash('sha256')
-    .update(`${request.protocol}\0${principal.key}\0`)
-    .update(request.requestKey)
-    .digest('hex');
+/**
+ * SHA-256 over carrier, principal and request: the key under which a repeat is recognised. SCEP's goes without the principal: its
+ * polls and repeats come without the challenge, and its request key holds the key that they are signed with.
+ */
+export function idempotencyKey(
+  request: Pick<EnrollmentRequest, 'protocol' | 'requestKey'>,
+  principal: Pick<Principal, 'key'> | undefined,
+): string {
+  const who = request.protocol === 'scep' ? '' : (principal?.key ?? '');
+  return createHash('sha256').update(`${request.protocol}\0${who}\0`).update(request.requestKey).digest('hex');
+}
+
+/** A key that an enrolment may be kept under, with the fact that makes it so. */
+export interface PossibleKey {
+  readonly key: string;
+  readonly facts: readonly Fact[];
+}
+
+/**
+ * The keys a request with these facts may have been kept under, for those who ask after it: which of the facts let it in is not
+ * known before the request itself is read again. SCEP's key takes no fact.
+ */
+export function possibleKeys(
+  request: Pick<EnrollmentRequest, 'protocol' | 'requestKey' | 'facts'>,
+): readonly PossibleKey[] {
+  if (request.protocol === 'scep') return [{ key: idempotencyKey(request, undefined), facts: [] }];
+  return request.facts.map((fact) => ({ key: idempotencyKey(request, { key: principalKey(fact) }), facts: [fact] }));
+}
+
+/** Who asked, as far as its row says it: what lets an approved request be prepared that is polled for without a credential. */
+export function storedPrincipal({ principal, replaces }: Pick<EnrollmentRow, 'principal' | 'replaces'>): Principal {
+  // Every description begins with the kind that let it in.
+  const kind = AUTHENTICATORS.find((authenticator) => principal.startsWith(`${authenticator} `));
+  if (kind === undefined) throw new InternalError(`the principal "${principal}" of an enrolment is none`);
+  return { kind, key: '', description: principal, secret: undefined, renews: replaces ?? undefined };
+}
+
+function principalKey(fact: Fact): string {
+  switch (fact.kind) {
+    case 'tls-certificate':
+    case 'signed-by':
+      return certificateKey(fact);
+    case 'password':
+    case 'mac':
+      return secretKey(fact);
+    case 'external-decision':
+      return decisionKey(fact);
+    case 'acme-order':
+      return accountKey(fact);
+  }
+}
+
+function certificateKey({ fingerprint }: CertificateFact): string {
+  return `certificate:${fingerprint}`;
+}
+
+function secretKey({ secretId }: PasswordFact | MacFact): string {
+  return `secret:${secretId}`;
+}
+
+function decisionKey({ decider }: ExternalDecisionFact): string {
+  return `decision:${decider}`;
+}
+
+function accountKey({ accountId }: AcmeOrderFact): string {
+  return `acme-account:${accountId}`;
 }
 
 /** The name a device goes by: the subject's serialNumber, else its CN, else its first subjectAltName. */
@@ -76,7 +138,7 @@ export function deviceName(request: Pick<EnrollmentRequest, 'subject' | 'subject
 function acceptRenewal(
   request: EnrollmentRequest,
   authenticators: readonly Authenticator[],
-  certificate: TlsCertificateFact,
+  certificate: CertificateFact,
   now: number,
 ): Principal {
   const answer = authenticators.includes('certificate') ? renewalOf(request, certificate, now) : NOT_RENEWED_HERE;
@@ -94,7 +156,7 @@ const NOT_RENEWED_HERE: Refusal = {
 function acceptCertificate(
   request: EnrollmentRequest,
   authenticators: readonly Authenticator[],
-  certificate: TlsCertificateFact,
+  certificate: CertificateFact,
   now: number,
 ): Principal | Refusal | undefined {
   switch (certificate.origin) {
@@ -112,7 +174,7 @@ function acceptCertificate(
 }
 
 /** A certificate of ours renews itself: the same names under the same profile, in its window, and nothing else. */
-function renewalOf(request: EnrollmentRequest, fact: TlsCertificateFact, now: number): Principal | Refusal {
+function renewalOf(request: EnrollmentRequest, fact: CertificateFact, now: number): Principal | Refusal {
   // A certificate opens no profile but its own: a router's would otherwise become a registration authority's by renewal.
   if (fact.origin !== 'own' || fact.profile !== request.endpoint.profile) return NOT_RENEWED_HERE;
   if (!sameIdentity(request, fact.certificate)) {
@@ -132,26 +194,93 @@ function renewalOf(request: EnrollmentRequest, fact: TlsCertificateFact, now: nu
 
 function byCertificate(
   kind: 'certificate' | 'anchored-certificate' | 'ra',
-  fact: TlsCertificateFact,
+  fact: CertificateFact,
   renews: string | undefined,
 ): Principal {
   return {
     kind,
-    key: `certificate:${fact.fingerprint}`,
+    key: certificateKey(fact),
     description: `${kind} ${fact.certificate.serialNumber}`,
     secret: undefined,
     renews,
   };
 }
 
-function byPassword(request: EnrollmentRequest, secret: PasswordFact): Principal {
+type PasswordKind = 'password' | 'static-password' | 'derived-password';
+
+/** Which authenticator a password of each use is admitted by. */
+const PASSWORD_KIND: Readonly<Record<PasswordFact['usage'], PasswordKind>> = {
+  'one-time': 'password',
+  device: 'password',
+  static: 'static-password',
+  derived: 'derived-password',
+};
+
+/** What the requester knows, or what the endpoint's decider says of it. */
+function acceptWord(request: EnrollmentRequest, authenticators: readonly Authenticator[]): Principal | undefined {
+  for (const fact of request.facts) {
+    const kind = wordKind(fact);
+    if (kind === undefined || !authenticators.includes(kind)) continue;
+    if (fact.kind === 'external-decision') return byDecision(request, fact);
+    if (fact.kind === 'acme-order') return byOrder(request, kind, fact);
+    return bySecret(request, kind, fact as PasswordFact | MacFact);
+  }
+  return undefined;
+}
+
+function wordKind(fact: Fact): Authenticator | undefined {
+  switch (fact.kind) {
+    case 'password':
+      return PASSWORD_KIND[fact.usage];
+    case 'mac':
+      return 'mac';
+    case 'external-decision':
+      return 'webhook';
+    case 'acme-order':
+      return fact.eabKeyId === undefined ? 'acme-order' : 'eab';
+    case 'tls-certificate':
+    case 'signed-by':
+      return undefined;
+  }
+}
+
+function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Principal {
+  if (fact.deviceName !== deviceName(request))
+    throw new PolicyError('subject-mismatch', 'the external decision is about another device');
+  return {
+    kind: 'webhook',
+    key: decisionKey(fact),
+    description: `webhook ${fact.decider} ${printable(excerpt(fact.reference))}`.trimEnd(),
+    secret: undefined,
+    renews: undefined,
+  };
+}
+
+/** RFC 8555 §7.4: the request names what the order names and nothing else, whatever the carrier has compared (V3). */
+function byOrder(request: EnrollmentRequest, kind: Authenticator, fact: AcmeOrderFact): Principal {
+  const names = request.subjectAltName.map((name) => generalNameToText(name).toLowerCase());
+  const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map((name) => `dns:${name.toLowerCase()}`);
+  const foreign = [...names, ...subjects].some((name) => !fact.names.has(name));
+  if (foreign || new Set(names).size !== fact.names.size || request.subject.rdns.length > subjects.length)
+    throw new PolicyError('subject-mismatch', 'the request does not name what the order names');
+  return {
+    kind,
+    key: accountKey(fact),
+    description: `${kind} ${fact.eabKeyId ?? fact.accountId}`,
+    secret: undefined,
+    // A renewal is not asked for evidence: where evidence counts, a name that is proved anew is no renewal.
+    renews: request.endpoint.attestation === 'off' ? fact.replaces : undefined,
+  };
+}
+
+function bySecret(request: EnrollmentRequest, kind: Authenticator, secret: PasswordFact | MacFact): Principal {
   if (secret.subject !== undefined && secret.subject !== deviceName(request)) {
     throw new PolicyError('subject-mismatch', 'the password presented is for another device');
   }
   const principal: Principal = {
-    kind: 'password',
-    key: `secret:${secret.secretId}`,
-    description: `password ${secret.secretId}`,
+    kind,
+    key: secretKey(secret),
+    description: `${kind} ${secret.secretId}`,
     secret,
     renews: undefined,
   };

@@ -40,11 +40,12 @@ export async function admit(
     endpoint.admission.length > 0 || typeof endpoint.approval === 'object'
       ? variablesOf(request, principal, device, attestation)
       : {};
-  for (const { name: rule, expression, message } of rulesOf(endpoint)) {
+  const { rules, approval } = await compiledOf(endpoint);
+  for (const { name: rule, expression, message } of rules) {
     if (!expression.evaluate(variables))
       throw new PolicyError('policy-refused', message ?? `refused by the admission rule ${rule}`);
   }
-  return { needsOperator: needsOperator(endpoint, variables), findings: attestation.findings };
+  return { needsOperator: needsOperator(endpoint, approval, variables), findings: attestation.findings };
 }
 
 /**
@@ -129,32 +130,43 @@ interface CompiledAdmissionRule {
   readonly message: string | undefined;
 }
 
-/** Compiled rules live as long as the endpoint object they belong to: a new revision is a new object. */
-const compiled = new WeakMap<Endpoint, { rules: readonly CompiledAdmissionRule[]; approval: Rule | undefined }>();
+interface CompiledRules {
+  readonly rules: readonly CompiledAdmissionRule[];
+  readonly approval: Rule | undefined;
+}
 
-function compiledOf(endpoint: Endpoint): { rules: readonly CompiledAdmissionRule[]; approval: Rule | undefined } {
+const NO_RULES: CompiledRules = { rules: [], approval: undefined };
+
+/** Compiled rules live as long as the endpoint object they belong to: a new revision is a new object. */
+const compiled = new WeakMap<Endpoint, CompiledRules>();
+
+async function compiledOf(endpoint: Endpoint): Promise<CompiledRules> {
+  if (endpoint.admission.length === 0 && typeof endpoint.approval !== 'object') return NO_RULES;
   const known = compiled.get(endpoint);
   if (known) return known;
   const fresh = {
-    rules: endpoint.admission.map(({ name, rule, message }) => ({
-      name,
-      expression: compileRule(rule, name),
-      message,
-    })),
-    approval: typeof endpoint.approval === 'object' ? compileRule(endpoint.approval.when, 'approval') : undefined,
+    rules: await Promise.all(
+      endpoint.admission.map(async ({ name, rule, message }) => ({
+        name,
+        expression: await compileRule(rule, name),
+        message,
+      })),
+    ),
+    approval: typeof endpoint.approval === 'object' ? await compileRule(endpoint.approval.when, 'approval') : undefined,
   };
   compiled.set(endpoint, fresh);
   return fresh;
 }
 
-function rulesOf(endpoint: Endpoint): readonly CompiledAdmissionRule[] {
-  return endpoint.admission.length === 0 ? [] : compiledOf(endpoint).rules;
+function needsOperator({ approval: who }: Endpoint, approval: Rule | undefined, variables: RuleVariables): boolean {
+  if (who === 'automatic') return false;
+  return who === 'manual' || approval!.evaluate(variables);
 }
 
-function needsOperator(endpoint: Endpoint, variables: RuleVariables): boolean {
-  if (endpoint.approval === 'automatic') return false;
-  if (endpoint.approval === 'manual') return true;
-  return compiledOf(endpoint).approval!.evaluate(variables);
+/** What the requester named its secret by. */
+function usernameOf({ secret }: Principal): string {
+  if (secret === undefined) return '';
+  return secret.kind === 'mac' ? secret.reference : secret.username;
 }
 
 /** The variables of admission and approval rules, as core/policy/README.md lists them. */
@@ -176,7 +188,7 @@ function variablesOf(
       key: describeKey(publicKey.algorithm),
       source: request.sourceAddress,
     },
-    principal: { kind: principal.kind, username: principal.secret?.username ?? '' },
+    principal: { kind: principal.kind, username: usernameOf(principal) },
     device: { known: device !== undefined, state: device?.state ?? '', name: deviceName(request) },
     evidence: { affirmed: attestation.affirmed, identifiers: { ...attestation.identifiers } },
     endpoint: { label: endpoint.label, tenant: endpoint.tenant },

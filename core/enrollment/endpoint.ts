@@ -1,16 +1,41 @@
 import type { KeyRules } from '../authority/profile.ts';
+import type { AcmeSettings } from './acme-settings.ts';
+import type { CmpSettings } from './cmp-settings.ts';
+import type { ScepSettings } from './scep-settings.ts';
 
 /** The carriers an enrolment can come by. */
 export const PROTOCOLS = ['scep', 'est', 'cmp', 'acme', 'adapter'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The kinds of fact an endpoint may accept as proof of who asks. */
-export const AUTHENTICATORS = ['password', 'certificate', 'anchored-certificate', 'ra'] as const;
+export const AUTHENTICATORS = [
+  'password',
+  'static-password',
+  'derived-password',
+  'webhook',
+  'mac',
+  'certificate',
+  'anchored-certificate',
+  'ra',
+  'acme-order',
+  'eab',
+] as const;
 /**
- * `password`: a one-time or per-device secret made here. `certificate`: a certificate of this tenant's own CAs (renewal).
+ * `password`: a one-time or per-device secret made here. `static-password`: one secret for the devices on its list.
+ * `derived-password`: computed from a key of the endpoint for one device and an end date. `webhook`: the endpoint's external
+ * decider says yes. `mac`: a MAC under a secret made here (CMP). `certificate`: a certificate of this tenant's own CAs (renewal).
  * `anchored-certificate`: a certificate under one of the tenant's client trust anchors. `ra`: a registration authority.
+ * `acme-order`: challenges answered for every name of an ACME order. `eab`: the key an ACME account is bound to vouches for them.
  */
 export type Authenticator = (typeof AUTHENTICATORS)[number];
+
+/** The kinds of proof that EST carries. */
+export const EST_AUTHENTICATORS = [
+  'password',
+  'certificate',
+  'anchored-certificate',
+  'ra',
+] as const satisfies readonly Authenticator[];
 
 /** What an endpoint asks of attestation before a first certificate. */
 export type AttestationMode = 'off' | 'observe' | 'enforce';
@@ -39,7 +64,12 @@ export interface EstSettings {
 /** What of an endpoint an administrator writes. */
 export interface EndpointSettings {
   /** The protocols it is open for; one that is absent is closed. Each protocol adds its own member. */
-  readonly protocols: { readonly est?: EstSettings };
+  readonly protocols: {
+    readonly est?: EstSettings;
+    readonly scep?: ScepSettings;
+    readonly cmp?: CmpSettings;
+    readonly acme?: AcmeSettings;
+  };
   readonly attestation: AttestationMode;
   readonly admission: readonly AdmissionRule[];
   /** Who approves: nobody, always an operator, or an operator when the CEL expression yields `true`. */
@@ -52,6 +82,14 @@ export interface EndpointSettings {
   readonly pendingLifetimeSeconds: number;
   /** Seconds before notAfter from which on renewal is granted; absent: at any time. */
   readonly renewalWindowSeconds?: number;
+  /** Who is asked by the authenticator `webhook`; without one that authenticator admits nobody. */
+  readonly decider?: ExternalDecider;
+}
+
+/** A service of the tenant's that decides about challenge passwords; requests to it are signed with the endpoint's decider key. */
+export interface ExternalDecider {
+  /** `https:`, or `http:` to a loopback address. */
+  readonly url: string;
 }
 
 /** A label under which devices enrol: tenant, profile, authority and the doors that are open. */
@@ -75,6 +113,14 @@ export interface EndpointDirectory {
 }
 
 /** The authenticators an endpoint accepts for a protocol; none where it is closed. */
-export function authenticatorsOf(endpoint: Endpoint, protocol: Protocol): readonly Authenticator[] {
-  return protocol === 'est' ? (endpoint.protocols.est?.authenticators ?? []) : [];
+export function authenticatorsOf({ protocols }: Endpoint, protocol: Protocol): readonly Authenticator[] {
+  switch (protocol) {
+    case 'est':
+    case 'scep':
+    case 'cmp':
+    case 'acme':
+      return protocols[protocol]?.authenticators ?? [];
+    case 'adapter':
+      return [];
+  }
 }

@@ -5,6 +5,7 @@ import { newId } from '../store/id.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
 import type { Endpoint, EndpointDirectory, EndpointSettings } from './endpoint.ts';
+import { deciderUrl } from './external-decider.ts';
 import type { EndpointRow, EnrollmentTables } from './tables.ts';
 
 /** RFC 1035 label syntax without upper case: what a path segment, a metric label and a shell take unquoted. */
@@ -22,12 +23,12 @@ export interface NewEndpoint {
 
 /**
  * Stores a new endpoint.
- * @throws PeerError `malformed-request` for a label or rule that cannot be; StateError `conflict` for a label in use.
+ * @throws PeerError `malformed-request` for a label, rule or decider that cannot be; StateError `conflict` for a label in use.
  */
 export async function createEndpoint(tx: Unit, endpoint: NewEndpoint, now: number): Promise<string> {
   if (!LABEL.test(endpoint.label))
     throw new PeerError('malformed-request', 'label: expected 1 to 63 of a-z, 0-9 and -');
-  requireRules(endpoint.settings);
+  await requireSettings(endpoint.settings);
   const { tenant, label, profile, authority, settings, isDefault } = endpoint;
   const id = newId(now);
   const result = await tx
@@ -52,7 +53,7 @@ export async function createEndpoint(tx: Unit, endpoint: NewEndpoint, now: numbe
 
 /**
  * Replaces the settings of an endpoint by compare-and-set on its revision.
- * @throws StateError `conflict` when somebody was faster; PeerError for a rule that does not parse.
+ * @throws StateError `conflict` when somebody was faster; PeerError for a rule or a decider that cannot be.
  */
 export async function updateEndpoint(
   tx: Unit,
@@ -61,7 +62,7 @@ export async function updateEndpoint(
   revision: number,
   settings: EndpointSettings,
 ): Promise<void> {
-  requireRules(settings);
+  await requireSettings(settings);
   const result = await tx
     .forTenant<EnrollmentTables>(tenant)
     .updateTable('endpoints', { settings: JSON.stringify(settings), revision: revision + 1 })
@@ -145,9 +146,10 @@ export class StoredEndpoints implements EndpointDirectory {
   }
 }
 
-function requireRules(settings: EndpointSettings): void {
-  for (const { name, rule } of settings.admission) compileRule(rule, name);
-  if (typeof settings.approval === 'object') compileRule(settings.approval.when, 'approval');
+async function requireSettings(settings: EndpointSettings): Promise<void> {
+  if (settings.decider) deciderUrl(settings.decider);
+  for (const { name, rule } of settings.admission) await compileRule(rule, name);
+  if (typeof settings.approval === 'object') await compileRule(settings.approval.when, 'approval');
 }
 
 const endpointByLabel = statement<EnrollmentTables>()('endpoint-by-label', (db, p: { label: string }) =>

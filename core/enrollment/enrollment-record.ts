@@ -1,6 +1,6 @@
 import { appendAudit } from '../audit/log.ts';
 import type { AuditEntry } from '../audit/entry.ts';
-import { REVOCATION_REASON, revokeCertificate } from '../authority/certificates.ts';
+import { revokeCertificate } from '../authority/revocation.ts';
 import type { ReasonCode } from '../errors/reasons.ts';
 import { newId } from '../store/id.ts';
 import type { Unit } from '../store/store.ts';
@@ -37,8 +37,7 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
     principal: principal.description,
     // Admission refuses a name that this changes; the row of the refusal has to stand all the same.
     device_name: printable(deviceName(request)),
-    subject: nameToText(request.subject),
-    names: JSON.stringify(request.subjectAltName.map(generalNameToText)),
+    ...namesOf(request),
     spki_sha256: spkiSha256(request.publicKey),
     server_generated: request.proofOfPossession === 'server-generated' ? 1 : 0,
     request: request.der,
@@ -59,6 +58,28 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
     updated_at: now,
     expires_at: status === 'pending' ? now + endpoint.pendingLifetimeSeconds * 1000 : null,
   };
+}
+
+/**
+ * Whether a request asks for what an enrolment under its key was opened for. SCEP's key holds the transaction and the public key
+ * but not the names; that of every other carrier holds the whole request.
+ */
+export function asksForSame(row: Pick<EnrollmentRow, 'subject' | 'names'>, request: EnrollmentRequest): boolean {
+  if (request.protocol !== 'scep') return true;
+  const { subject, names } = namesOf(request);
+  return row.subject === subject && row.names === names;
+}
+
+/** Whether a request that was read back is what its enrolment was opened for. A key made here is new each time. */
+export function isRestored(row: EnrollmentRow, request: EnrollmentRequest): boolean {
+  const { subject, names } = namesOf(request);
+  const sameKey = row.server_generated === 1 || row.spki_sha256 === spkiSha256(request.publicKey);
+  return sameKey && row.subject === subject && row.names === names;
+}
+
+/** Subject and names of a request, as its row says them. */
+export function namesOf({ subject, subjectAltName }: EnrollmentRequest): Pick<EnrollmentRow, 'subject' | 'names'> {
+  return { subject: nameToText(subject), names: JSON.stringify(subjectAltName.map(generalNameToText)) };
 }
 
 /**
@@ -159,9 +180,16 @@ export function recordTurnedAway(
 function describeFact(fact: Fact): string {
   switch (fact.kind) {
     case 'tls-certificate':
+    case 'signed-by':
       return `certificate ${fact.certificate.serialNumber}`;
     case 'password':
       return `password ${fact.secretId}`;
+    case 'mac':
+      return `mac ${fact.secretId}`;
+    case 'external-decision':
+      return `decision of ${fact.decider}`;
+    case 'acme-order':
+      return `acme-account ${fact.accountId}`;
   }
 }
 
@@ -174,7 +202,13 @@ async function supersede(tx: Unit, earlier: EnrollmentRow, key: string, now: num
   if ((await tx.affected(releaseKey, { tenant, id, key, now })) !== 1) return false;
   if (earlier.server_generated === 0 || certificate === null) return true;
   if (secret !== null) await reopenSecret(tx, tenant, secret, key);
-  await revokeCertificate(tx, tenant, certificate, REVOCATION_REASON.superseded, now);
+  await revokeCertificate(tx, {
+    tenant,
+    certificateId: certificate,
+    reason: 'superseded',
+    actor: `device:${earlier.principal}`,
+    at: now,
+  });
   await recordEnrollmentEvent(tx, earlier, {
     action: 'certificate.revoked',
     outcome: 'success',

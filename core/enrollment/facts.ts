@@ -12,9 +12,8 @@ interface Verified {
 /** What a verifier returns before it is branded. */
 export type Unverified<F extends Verified> = Omit<F, typeof verified>;
 
-/** A client certificate whose private key the TLS handshake proved, whose path and status we checked. */
-export interface TlsCertificateFact extends Verified {
-  readonly kind: 'tls-certificate';
+/** What we know of a certificate whose path and status we checked. */
+interface CheckedCertificate extends Verified {
   readonly certificate: Certificate;
   /** Lower-case hex SHA-256 of the certificate. */
   readonly fingerprint: string;
@@ -30,21 +29,76 @@ export interface TlsCertificateFact extends Verified {
   readonly registrationAuthority: boolean;
 }
 
+/** A client certificate whose private key the TLS handshake proved. */
+export interface TlsCertificateFact extends CheckedCertificate {
+  readonly kind: 'tls-certificate';
+}
+
+/** A certificate whose private key signed the message (CMP protection, SCEP renewal): as good as one shown to TLS. */
+export interface SignedByFact extends CheckedCertificate {
+  readonly kind: 'signed-by';
+}
+
+/** A certificate with a proof that the requester holds its key, however that was proved. */
+export type CertificateFact = TlsCertificateFact | SignedByFact;
+
 /** A password that matched a shared secret of this endpoint. */
 export interface PasswordFact extends Verified {
   readonly kind: 'password';
   readonly secretId: string;
-  /** One-time secrets are bound to their first request; device passwords admit many. */
-  readonly usage: 'one-time' | 'device';
+  /**
+   * One-time secrets are bound to their first request; device passwords admit many. `static`: one secret for the devices on
+   * its list. `derived`: computed for one device and an end date.
+   */
+  readonly usage: 'one-time' | 'device' | 'static' | 'derived';
   readonly state: 'free' | 'bound' | 'spent';
   /** The request key a bound or spent one-time secret belongs to. */
   readonly boundKey: string | undefined;
-  /** Names the secret is limited to; `undefined` limits nothing. */
+  /** The device name the secret is limited to; `undefined` limits nothing. */
   readonly subject: string | undefined;
   readonly username: string;
 }
 
-export type Fact = TlsCertificateFact | PasswordFact;
+/** A MAC under a secret of this endpoint (CMP). */
+export interface MacFact extends Verified {
+  readonly kind: 'mac';
+  readonly secretId: string;
+  /** The reference under which the sender named the secret. */
+  readonly reference: string;
+  /** One-time secrets are bound to their first request; those of a device admit many. */
+  readonly usage: 'one-time' | 'device';
+  readonly state: 'free' | 'bound' | 'spent';
+  /** The request key a bound or spent one-time secret belongs to. */
+  readonly boundKey: string | undefined;
+  /** The device name the secret is limited to; `undefined` limits nothing. */
+  readonly subject: string | undefined;
+}
+
+/** The endpoint's external decider said yes to this request. */
+export interface ExternalDecisionFact extends Verified {
+  readonly kind: 'external-decision';
+  /** Host and port of the decider. */
+  readonly decider: string;
+  /** What the decider calls its decision; empty when it gave no name. Shown to operators. */
+  readonly reference: string;
+  /** The device name that was asked about: the decision holds for it alone. */
+  readonly deviceName: string;
+}
+
+/** An ACME order whose names are all proved. */
+export interface AcmeOrderFact extends Verified {
+  readonly kind: 'acme-order';
+  readonly orderId: string;
+  readonly accountId: string;
+  /** The key that vouches for the names without challenges; undefined where challenges were answered for them. */
+  readonly eabKeyId: string | undefined;
+  /** The names that are proved, as texts of GeneralName in lower case: the request may hold these and no other. */
+  readonly names: ReadonlySet<string>;
+  /** The certificate of ours that the order replaces (RFC 9773 §5), when its names are the same. */
+  readonly replaces: string | undefined;
+}
+
+export type Fact = CertificateFact | PasswordFact | MacFact | ExternalDecisionFact | AcmeOrderFact;
 
 /** Brands what a verifier of this folder has checked. */
 export function asVerified<F extends Fact>(fact: Unverified<F>): F {

@@ -1,54 +1,61 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import { certificateDer } from '../authority/certificates.ts';
 import { InternalError, PolicyError } from '../errors/muster-error.ts';
-import { spkiSha256 as spkiSha256Of } from '../x509/public-key.ts';
-import { accept, idempotencyKey, type Principal } from './accept.ts';
-import { admit, requireNotBlocked, type AdmissionPorts } from './admit.ts';
+import { accept, idempotencyKey, possibleKeys, storedPrincipal, type Principal } from './accept.ts';
+import { admit, type AdmissionPorts } from './admit.ts';
+import { Continuation, issued, type ContinuationDependencies } from './continuation.ts';
 import { authenticatorsOf } from './endpoint.ts';
 import {
-  endAsked,
+  asksForSame,
+  isRestored,
   insertAsked,
   insertRejected,
+  namesOf,
   newRow,
-  pendingTooLong,
   recordEnrollmentEvent,
   recordTurnedAway,
   type Asked,
 } from './enrollment-record.ts';
 import { finishEach, interruptedEnrollments } from './interrupted.ts';
-import { Issuance, type Issued, type IssuanceDependencies, type Prepared } from './issuance.ts';
+import { Issuance, type Prepared } from './issuance.ts';
 import type { Outcome } from './outcome.ts';
 import type { Approvals } from './ports.ts';
 import { refusalOf, rejected, rejectionHolds, rejectionOf, type Refusal } from './refusal.ts';
-import type { EnrollmentRequest } from './request.ts';
-import { beginSigning, enrollmentByKey, takeLease } from './statements.ts';
+import type { EnrollmentRequest, RestoredRequest } from './request.ts';
+import { enrollmentByKey } from './statements.ts';
 import type { EnrollmentRow } from './tables.ts';
 import { Turnstile } from './turnstile.ts';
+import { rememberWaiting } from './waiting-requests.ts';
+
+/** Who asked, where and by which carrier. */
+export type AskedBy = Pick<EnrollmentRequest, 'requestId' | 'endpoint' | 'protocol' | 'sourceAddress'>;
 
 /** Told of each decision after it is durable: for metrics and logs. */
 export interface EnrollmentObserver {
-  decided(outcome: Outcome, request: EnrollmentRequest): void;
+  decided(outcome: Outcome, request: AskedBy): void;
+}
+
+/** A question after an enrolment that was asked for earlier. */
+export interface PollQuery extends Pick<
+  EnrollmentRequest,
+  'requestId' | 'endpoint' | 'protocol' | 'requestKey' | 'facts' | 'sourceAddress'
+> {
+  /** Reads the stored request (the `der` of its EnrollmentRequest) back, where an approved one is to be prepared. */
+  restore(der: Uint8Array): RestoredRequest;
 }
 
 /** What the hall stands on. */
-export interface HallDependencies extends IssuanceDependencies, AdmissionPorts {
+export interface HallDependencies extends ContinuationDependencies, AdmissionPorts {
   readonly approvals: Approvals;
   readonly observer: EnrollmentObserver;
-  /** Names this process among the nodes; a lease belongs to it. */
-  readonly nodeId: string;
 }
 
-/** How long others leave an enrolment to the node that signs it: longer than the token's deadline. */
-const LEASE_MS = 10_000;
 /** How long a repeat is answered with the certificate it got. */
 const REPLAY_WINDOW_MS = 24 * 3_600_000;
-/** How long a repeat waits for another node's signature before it is told to come back. */
-const OTHER_NODE = { waitMs: 2_000, pollMs: 50, comeBackSeconds: 2 };
-const INTERRUPTED = {
-  reason: 'enrollment-expired',
-  detail: 'interrupted before it was answered; the private key was never stored',
-} as const;
+
+/** What this process works on under one name; only what was asked can be joined by a repeat. */
+type UnderWay =
+  | { readonly asked: Asked; readonly work: Promise<Outcome> }
+  | { readonly asked: undefined; readonly work: Promise<Outcome | undefined> };
 
 /**
  * The hall behind every door: accept → admit → prepare → unit 1 → sign → unit 2. A carrier hands it a typed request with
@@ -58,13 +65,15 @@ export class Hall {
   readonly #dependencies: HallDependencies;
   readonly #issuance: Issuance;
   readonly #turnstile: Turnstile;
+  readonly #continuation: Continuation;
   /** Requests this process is working on, by endpoint and key: a repeat on a second connection joins the first. */
-  readonly #underWay = new Map<string, Promise<Outcome>>();
+  readonly #underWay = new Map<string, UnderWay>();
 
   constructor(dependencies: HallDependencies) {
     this.#dependencies = dependencies;
     this.#issuance = new Issuance(dependencies);
     this.#turnstile = new Turnstile(dependencies.store.clock);
+    this.#continuation = new Continuation(dependencies, this.#issuance, this.#turnstile);
   }
 
   /**
@@ -78,6 +87,25 @@ export class Hall {
   }
 
   /**
+   * Answers after an enrolment by the key it was asked for under, and signs one that was approved meanwhile. For `scep` the
+   * facts are not looked at: the carrier has verified a signature with the key that is part of the request key. For others
+   * they must name the principal that asked.
+   * @returns undefined when there is no such enrolment.
+   */
+  async poll(query: PollQuery): Promise<Outcome | undefined> {
+    for (const { key, facts } of possibleKeys(query)) {
+      const name = nameOf(query.endpoint.id, key);
+      const outcome = await this.#turnstile.pass(query.endpoint.tenant, () =>
+        this.#inTurn(name, () => this.#answerPollOrRefuse({ ...query, facts }, key)),
+      );
+      if (outcome === undefined) continue;
+      this.#dependencies.observer.decided(outcome, query);
+      return outcome;
+    }
+    return undefined;
+  }
+
+  /**
    * Signs what was left in `signing`: by nodes whose lease ended, or (`byAnyNode`, for the only node of a site at its
    * start) by whomever. Returns how many certificates it finished.
    * @throws UpstreamError when the token or the store is away; InternalError when some could not be finished: the others
@@ -88,7 +116,7 @@ export class Hall {
     const rows = await interruptedEnrollments(store, byAnyNode ? undefined : store.clock.now());
     return finishEach(rows, async (row) => {
       if (this.#underWay.has(nameOf(row.endpoint, row.idempotency_key))) return false;
-      return (await this.#resume(row, byAnyNode)) !== undefined;
+      return (await this.#continuation.resume(row, byAnyNode)) !== undefined;
     });
   }
 
@@ -108,16 +136,78 @@ export class Hall {
   #once(asked: Asked): Promise<Outcome> {
     const name = nameOf(asked.request.endpoint.id, asked.key);
     const running = this.#underWay.get(name);
-    // Server-made keys cannot be shared: a second request of the same text waits, and then gets a pair of its own.
-    if (running && asked.request.proofOfPossession !== 'server-generated') return running.then(asRepeat);
-    const answer = (): Promise<Outcome> => this.#answerOrRefuse(asked);
-    const work = running ? running.then(answer, answer) : answer();
-    this.#underWay.set(name, work);
-    const done = (): void => {
-      if (this.#underWay.get(name) === work) this.#underWay.delete(name);
-    };
-    work.then(done, done);
+    if (running?.asked && isRepeat(asked, running.asked)) return running.work.then(asRepeat);
+    const work = after(running, () => this.#answerOrRefuse(asked));
+    this.#register(name, { asked, work });
     return work;
+  }
+
+  /** One at a time under one name, each from what the one before left in the store. */
+  #inTurn(name: string, answer: () => Promise<Outcome | undefined>): Promise<Outcome | undefined> {
+    const work = after(this.#underWay.get(name), answer);
+    this.#register(name, { asked: undefined, work });
+    return work;
+  }
+
+  #register(name: string, entry: UnderWay): void {
+    this.#underWay.set(name, entry);
+    const done = (): void => {
+      if (this.#underWay.get(name) === entry) this.#underWay.delete(name);
+    };
+    entry.work.then(done, done);
+  }
+
+  async #answerPollOrRefuse(query: PollQuery, key: string): Promise<Outcome | undefined> {
+    try {
+      return await this.#answerPoll(query, key);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      return rejected(undefined, refusal);
+    }
+  }
+
+  async #answerPoll(query: PollQuery, key: string): Promise<Outcome | undefined> {
+    const { store } = this.#dependencies;
+    const { endpoint } = query;
+    const [existing] = await store.query(enrollmentByKey, { endpoint: endpoint.id, key });
+    if (!existing) return undefined;
+    const again = (): Promise<Outcome | undefined> => this.#answerPoll(query, key);
+    switch (existing.status) {
+      case 'pending':
+        return this.#continuation.pending(existing, endpoint.retryAfterSeconds, again);
+      case 'approved':
+        return this.#continuation.approved(this.#restored(query, existing, key), existing, again);
+      case 'signing':
+        return this.#continuation.interrupted(existing, again);
+      case 'issued':
+        // A key made here was handed out once; who lost it asks anew.
+        return existing.server_generated === 1 ? undefined : this.#storedCertificate(existing);
+      case 'rejected':
+      case 'expired':
+        return rejectionOf(existing);
+    }
+  }
+
+  /**
+   * The request as it was approved, with who asks. SCEP's poll names nobody: the carrier has verified a signature with the
+   * requested key, and the row says who was let in.
+   * @throws InternalError when the carrier restored something else than what was approved.
+   */
+  #restored(query: PollQuery, existing: EnrollmentRow, key: string): Asked {
+    const { restore, ...asking } = query;
+    const request: EnrollmentRequest = {
+      ...asking,
+      ...restore(existing.request),
+      operation: existing.replaces === null ? 'enroll' : 'renew',
+      der: existing.request,
+    };
+    if (!isRestored(existing, request)) throw new InternalError(`${query.protocol} restored another request`);
+    if (query.protocol === 'scep') return { request, principal: storedPrincipal(existing), key };
+    const now = this.#dependencies.store.clock.now();
+    const principal = accept(request, authenticatorsOf(query.endpoint, query.protocol), now);
+    if (idempotencyKey(request, principal) === key) return { request, principal, key };
+    throw new PolicyError('not-authorized', 'the enrolment was asked for with another credential');
   }
 
   async #answerOrRefuse(asked: Asked): Promise<Outcome> {
@@ -131,20 +221,39 @@ export class Hall {
   }
 
   async #answer(asked: Asked): Promise<Outcome> {
-    const { endpoint } = asked.request;
-    const [existing] = await this.#dependencies.store.query(enrollmentByKey, { endpoint: endpoint.id, key: asked.key });
+    const { request, key } = asked;
+    const { endpoint } = request;
+    const [existing] = await this.#dependencies.store.query(enrollmentByKey, { endpoint: endpoint.id, key });
     if (!existing) return this.#fresh(asked, undefined);
+    if (!asksForSame(existing, request)) return this.#anotherUnderSameKey(asked, existing);
+    const again = (): Promise<Outcome> => this.#answer(asked);
     switch (existing.status) {
       case 'pending':
-        return this.#stillPending(asked, existing);
+        return this.#continuation.pending(existing, endpoint.retryAfterSeconds, again);
       case 'approved':
-        return this.#approved(asked, existing);
+        return this.#continuation.approved(asked, existing, again);
       case 'signing':
-        return this.#interrupted(asked, existing);
+        return this.#continuation.interrupted(existing, again);
       case 'issued':
         return this.#replay(asked, existing);
       case 'rejected':
-        return rejectionHolds(existing, endpoint.revision) ? rejectionOf(existing) : this.#fresh(asked, existing);
+        return rejectionHolds(existing, endpoint.revision, asked.principal)
+          ? rejectionOf(existing)
+          : this.#fresh(asked, existing);
+      case 'expired':
+        return this.#fresh(asked, existing);
+    }
+  }
+
+  /** Nobody gets by an approval what was not approved; when the earlier request is over, the key is free for another. */
+  async #anotherUnderSameKey(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
+    switch (existing.status) {
+      case 'pending':
+      case 'approved':
+      case 'signing':
+        return this.#turnAway(asked.request, IN_USE, this.#dependencies.store.clock.now());
+      case 'issued':
+      case 'rejected':
       case 'expired':
         return this.#fresh(asked, existing);
     }
@@ -161,6 +270,7 @@ export class Hall {
     const row = newRow(asked, 'pending', now);
     const inserted = await store.unit(async (tx) => {
       if (!(await insertAsked(tx, asked, row, supersedes))) return false;
+      await rememberWaiting(tx, row.id, request);
       const details = { findings: [...findings] };
       await recordEnrollmentEvent(tx, row, { action: 'enrollment.pending', outcome: 'success', details, at: now });
       tx.onCommitted(() => approvals.waiting(row.id, request.endpoint));
@@ -179,7 +289,8 @@ export class Hall {
     const { store, faultPoint } = this.#dependencies;
     const now = store.clock.now();
     const { tbsDer: tbs, serialNumber: serial_number } = prepared.linted.certificate;
-    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...this.#lease(now), serial_number, tbs };
+    const lease = this.#continuation.lease(now);
+    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...lease, serial_number, tbs };
     await faultPoint?.('before-unit-1');
     // Unit 1: from here on the store knows the serial number, whatever becomes of this process.
     const inserted = await store.unit(async (tx) => {
@@ -193,110 +304,22 @@ export class Hall {
     return issued(await this.#issuance.signAndRecord(row, prepared), false);
   }
 
-  async #approved(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
-    const { store, inventory } = this.#dependencies;
-    const now = store.clock.now();
-    let prepared: Prepared;
-    try {
-      await requireNotBlocked(inventory, { tenant: existing.tenant, name: existing.device_name });
-      prepared = await this.#issuance.prepare(asked.request, asked.principal, now);
-    } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal === undefined) throw error;
-      return (await this.#end(existing, 'approved', refusal)) ? rejected(existing.id, refusal) : this.#answer(asked);
-    }
-    const { tbsDer: tbs, serialNumber } = prepared.linted.certificate;
-    // A server-made key is new at each request: the approval holds for the device, not for the key.
-    const spkiSha256 = spkiSha256Of(asked.request.publicKey);
-    const lease = this.#lease(now);
-    const { tenant, id } = existing;
-    const parameters = { tenant, id, serialNumber, tbs, spkiSha256, now };
-    const began = await store.unit((tx) =>
-      tx.affected(beginSigning, { ...parameters, owner: lease.lease_owner, leaseUntil: lease.lease_until }),
-    );
-    if (began !== 1) return this.#answer(asked);
-    const row: EnrollmentRow = { ...existing, status: 'signing', spki_sha256: spkiSha256 };
-    return issued(await this.#issuance.signAndRecord(row, prepared), false);
-  }
-
-  async #stillPending(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
-    const { store } = this.#dependencies;
-    const now = store.clock.now();
-    if (existing.expires_at === null || existing.expires_at > now) {
-      return {
-        kind: 'pending',
-        enrollmentId: existing.id,
-        retryAfterSeconds: asked.request.endpoint.retryAfterSeconds,
-      };
-    }
-    await store.unit((tx) => endAsked(tx, existing, pendingTooLong(now)));
-    return this.#answer(asked);
-  }
-
-  async #interrupted(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
-    const { store, nodeId } = this.#dependencies;
-    const abandoned = existing.lease_owner === nodeId || (existing.lease_until ?? 0) <= store.clock.now();
-    if (!abandoned) return this.#waitForOtherNode(asked, existing);
-    const resumed = await this.#resume(existing, false);
-    return resumed ? issued(resumed, false) : this.#answer(asked);
-  }
-
-  async #waitForOtherNode(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
-    const { store } = this.#dependencies;
-    const until = store.clock.now() + OTHER_NODE.waitMs;
-    while (store.clock.now() < until) {
-      await this.#turnstile.stepOutside(existing.tenant, () => delay(OTHER_NODE.pollMs));
-      const [row] = await store.query(enrollmentByKey, { endpoint: existing.endpoint, key: asked.key });
-      if (row?.status !== 'signing') return this.#answer(asked);
-    }
-    return { kind: 'pending', enrollmentId: existing.id, retryAfterSeconds: OTHER_NODE.comeBackSeconds };
-  }
-
-  /** Signs the stored TBSCertificate again; `undefined` when it was not ours to take, or its private key is lost. */
-  async #resume(row: EnrollmentRow, evenIfLeased: boolean): Promise<Issued | undefined> {
-    const { store, nodeId } = this.#dependencies;
-    const { tenant, id } = row;
-    const now = store.clock.now();
-    const taken = await store.unit((tx) =>
-      tx.affected(takeLease, {
-        tenant,
-        id,
-        owner: nodeId,
-        leaseUntil: now + LEASE_MS,
-        endedBefore: evenIfLeased ? Number.MAX_SAFE_INTEGER : now,
-        now,
-      }),
-    );
-    if (taken !== 1) return undefined;
-    if (row.server_generated === 1) {
-      await store.unit((tx) =>
-        endAsked(tx, row, { from: 'signing', to: 'expired', ...INTERRUPTED, decidedBy: 'system:hall', now }),
-      );
-      return undefined;
-    }
-    let prepared: Prepared;
-    try {
-      prepared = await this.#issuance.resume(row);
-    } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal === undefined) throw error;
-      await this.#end(row, 'signing', refusal);
-      return undefined;
-    }
-    return this.#issuance.signAndRecord(row, prepared);
-  }
-
   async #replay(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
     const { store } = this.#dependencies;
-    const { id, tenant, certificate: certificateId } = existing;
     const inWindow = existing.updated_at + REPLAY_WINDOW_MS > store.clock.now();
     // A spent one-time secret answers repeats for a while and admits nothing more.
     if (!inWindow && asked.principal.secret?.usage === 'one-time')
       throw new PolicyError('bad-credential', 'the password is not valid here');
     if (!inWindow || existing.server_generated === 1) return this.#fresh(asked, existing);
+    return this.#storedCertificate(existing);
+  }
+
+  async #storedCertificate({ id, tenant, certificate: certificateId }: EnrollmentRow): Promise<Outcome> {
+    const { store } = this.#dependencies;
     const certificate = certificateId === null ? undefined : await certificateDer(store, tenant, certificateId);
-    if (!certificate) throw new InternalError(`the enrolment ${id} is issued and its certificate is not in the store`);
-    return { kind: 'issued', enrollmentId: id, certificate, replayed: true };
+    if (certificateId === null || !certificate)
+      throw new InternalError(`the enrolment ${id} is issued and its certificate is not in the store`);
+    return issued({ enrollmentId: id, certificateId, certificate }, true);
   }
 
   async #refuse(asked: Asked, refusal: Refusal): Promise<Outcome> {
@@ -320,21 +343,24 @@ export class Hall {
     }
     return rejected(undefined, refusal);
   }
-
-  /** Ends an enrolment that was let in and may not be issued any more; false when it is no longer in `from`. */
-  #end(row: EnrollmentRow, from: 'approved' | 'signing', { reason, message }: Refusal): Promise<boolean> {
-    const { store } = this.#dependencies;
-    const ending = { from, to: 'rejected', reason, detail: message, decidedBy: 'system:hall' } as const;
-    return store.unit((tx) => endAsked(tx, row, { ...ending, now: store.clock.now() }));
-  }
-
-  #lease(now: number): { readonly lease_owner: string; readonly lease_until: number } {
-    return { lease_owner: this.#dependencies.nodeId, lease_until: now + LEASE_MS };
-  }
 }
 
-function issued({ enrollmentId, certificate }: Issued, replayed: boolean): Outcome {
-  return { kind: 'issued', enrollmentId, certificate, replayed };
+const IN_USE: Refusal = {
+  reason: 'transaction-in-use',
+  message: 'the transaction is under way for another subject or other names',
+};
+
+/** Starts when what went before has ended, well or badly. */
+function after<T>(running: UnderWay | undefined, answer: () => Promise<T>): Promise<T> {
+  return running ? running.work.then(answer, answer) : answer();
+}
+
+/**
+ * Whether the answer to one is the answer to the other. Server-made keys cannot be shared: a second request of the same text
+ * waits, and then gets a pair of its own.
+ */
+function isRepeat({ request }: Asked, running: Asked): boolean {
+  return request.proofOfPossession !== 'server-generated' && asksForSame(namesOf(running.request), request);
 }
 
 /** What a request is told that came while the same one was being answered. */

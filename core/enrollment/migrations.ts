@@ -1,5 +1,7 @@
 import { columnTypes } from '../store/column-types.ts';
 import type { Migration } from '../store/migrations.ts';
+import { secretMigrations } from './secret-migrations.ts';
+import { waitingRequestMigrations } from './waiting-requests.ts';
 
 /** The schema of endpoints, enrolments, shared secrets and client trust anchors. */
 export const enrollmentMigrations: readonly Migration[] = [
@@ -102,4 +104,6 @@ export const enrollmentMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  ...secretMigrations,
+  ...waitingRequestMigrations,
 ];

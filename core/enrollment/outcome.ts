@@ -5,6 +5,8 @@ export type Outcome =
   | {
       readonly kind: 'issued';
       readonly enrollmentId: string;
+      /** Its id in `certificates`. */
+      readonly certificateId: string;
       /** The certificate, DER. */
       readonly certificate: Uint8Array;
       /** True when an earlier request was answered again. */

@@ -1,6 +1,7 @@
 import { Asn1Error } from '../asn1/asn1-error.ts';
 import { PeerError, PolicyError } from '../errors/muster-error.ts';
 import type { ReasonCode } from '../errors/reasons.ts';
+import type { Principal } from './accept.ts';
 import type { Outcome } from './outcome.ts';
 import type { EnrollmentRow } from './tables.ts';
 
@@ -21,11 +22,13 @@ export function refusalOf(error: unknown): Refusal | undefined {
 
 /**
  * Whether a stored rejection still answers its request. An operator's is final; another one holds for the revision of the
- * endpoint that pronounced it, unless it hung on the inventory, which changes by itself.
+ * endpoint that pronounced it and for who was refused (by SCEP another credential may ask the same), unless it hung on the
+ * inventory, which changes by itself.
  */
-export function rejectionHolds({ reason, endpoint_revision }: EnrollmentRow, revision: number): boolean {
-  if (reason === 'operator-rejected') return true;
-  return endpoint_revision === revision && reason !== 'device-blocked';
+export function rejectionHolds(row: EnrollmentRow, revision: number, principal: Principal): boolean {
+  if (row.reason === 'operator-rejected') return true;
+  const samePrincipal = row.principal === principal.description;
+  return samePrincipal && row.endpoint_revision === revision && row.reason !== 'device-blocked';
 }
 
 /** The answer a stored rejection gives. */

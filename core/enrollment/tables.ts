@@ -67,9 +67,25 @@ export interface SharedSecretRow {
   tenant: string;
   /** The endpoint it opens. */
   endpoint: string;
-  usage: 'one-time' | 'device';
-  /** HMAC-SHA-256 of the secret; unique, so that a secret is found without knowing whose it is. */
+  /**
+   * `one-time`: its first request. `device`: all of one device. `static`: the devices in `allowed`. `derived`: a key that
+   * challenges are computed from. `decider`: a key that questions to the external decider are signed with. `eab-once`,
+   * `eab-many`: a key that one ACME account, or any number, is bound to.
+   */
+  usage: 'one-time' | 'device' | 'static' | 'derived' | 'decider' | 'eab-once' | 'eab-many';
+  /**
+   * HMAC-SHA-256 of the secret; unique, so that a secret is found without knowing whose it is. Of one that is not looked up by
+   * its text (sealed, or chosen by a person) a text that is no hash.
+   */
   secret_hmac: string;
+  /** The name by which a sender refers to a MAC secret or an EAB key; null for every other kind. Unique per endpoint. */
+  reference: string | null;
+  /** The secret itself, sealed, where it must be read again: MAC secrets and keys. */
+  sealed: Uint8Array | null;
+  /** scrypt of a secret that a person chose. */
+  scrypt: string | null;
+  /** JSON list of the device names and patterns that a `static` secret enrols, or an EAB key vouches for. */
+  allowed: string | null;
   /** The user name a device password belongs to; null admits any. */
   username: string | null;
   /** The only device name it may enrol; null admits any. */

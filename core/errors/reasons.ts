@@ -79,6 +79,10 @@ const table = {
     hint: 'the token refused the PIN; it is not tried again until restarted with the right one',
   },
   'store-unavailable': { blame: 'upstream', hint: 'the database did not answer or refused to commit' },
+  'decider-unavailable': {
+    blame: 'upstream',
+    hint: 'the external decider of the endpoint did not answer as agreed; look at it, or at its URL and key',
+  },
   overloaded: { blame: 'upstream', hint: 'more requests wait than this node can serve' },
   'shutting-down': { blame: 'upstream', hint: 'this node is stopping; another one or a restart will answer' },
   internal: { blame: 'internal', hint: 'a fault of Muster; look up the request id in the log' },

@@ -4,6 +4,7 @@ import { type SubjectPublicKeyInfo, publicKeysEqual, spkiSha256 } from '../x509/
 import { type SignatureAlgorithm, defaultSignatureAlgorithm } from '../x509/signature-algorithm.ts';
 import type { KeyStore, TokenKey } from './key-store.ts';
 import type { KeyUri } from './key-uri.ts';
+import type { LegacySignatureAlgorithm } from './signature-plan.ts';
 import type { RsaPadding } from './token-backend.ts';
 import type { OperationOptions } from './token-job.ts';
 
@@ -17,8 +18,11 @@ export interface ServiceKey {
   readonly certificate: Certificate | undefined;
   /** The algorithm that `sign` uses unless told otherwise. */
   readonly signatureAlgorithm: SignatureAlgorithm;
-  /** Signs data; rejects as {@link TokenKey.sign} does. */
-  sign(data: Uint8Array, options: OperationOptions & { readonly algorithm?: SignatureAlgorithm }): Promise<Uint8Array>;
+  /** Signs data; rejects as {@link TokenKey.sign} does. SHA-1 and MD5 with an RSA key only, for messages to old devices. */
+  sign(
+    data: Uint8Array,
+    options: OperationOptions & { readonly algorithm?: SignatureAlgorithm | LegacySignatureAlgorithm },
+  ): Promise<Uint8Array>;
   /** Decrypts `length` octets without telling whether the ciphertext was right, as {@link TokenKey.decryptRsa} does. */
   decryptRsa(
     padding: RsaPadding,
@@ -73,7 +77,10 @@ function serviceKey(key: TokenKey, certificate: Certificate | undefined): Servic
     publicKey,
     certificate,
     signatureAlgorithm,
-    sign: (data, { algorithm = signatureAlgorithm, ...options }) => key.sign(algorithm, data, options),
+    sign: (data, { algorithm = signatureAlgorithm, ...options }) =>
+      algorithm === 'sha1WithRSAEncryption' || algorithm === 'md5WithRSAEncryption'
+        ? key.signLegacy(algorithm, data, options)
+        : key.sign(algorithm, data, options),
     decryptRsa: (padding, ciphertext, options) => key.decryptRsa(padding, ciphertext, options),
   };
 }

@@ -1,10 +1,11 @@
 import { InternalError, PolicyError } from '../errors/muster-error.ts';
 import { type SubjectPublicKeyInfo, parseSubjectPublicKeyInfo } from '../x509/public-key.ts';
 import { type SignatureAlgorithm, keyFitsSignatureAlgorithm } from '../x509/signature-algorithm.ts';
+import { digestInTurns, isLong } from './digest-in-turns.ts';
 import type { KeyAlgorithm } from './key-algorithm.ts';
 import type { KeyUri } from './key-uri.ts';
 import { RsaDecryption, type RsaPrivateOperations } from './rsa-decryption.ts';
-import { signaturePlan } from './signature-plan.ts';
+import { legacySignaturePlan, type LegacySignatureAlgorithm, signaturePlan } from './signature-plan.ts';
 import type { KeyObject, KeyReference, RsaPadding } from './token-backend.ts';
 import type { TokenConnection } from './token-connection.ts';
 import type { OperationOptions } from './token-job.ts';
@@ -22,6 +23,8 @@ export interface TokenKey {
    * `hsm-unavailable`, `hsm-pin-refused` or `overloaded`, or with the reason of the signal.
    */
   sign(algorithm: SignatureAlgorithm, data: Uint8Array, options: OperationOptions): Promise<Uint8Array>;
+  /** Signs with an RSA key over a broken digest, for devices that know no other; rejects as {@link TokenKey.sign} does. */
+  signLegacy(algorithm: LegacySignatureAlgorithm, data: Uint8Array, options: OperationOptions): Promise<Uint8Array>;
   /**
    * Decrypts what RSA encrypted for this key: exactly `length` octets, such as the key of a content cipher. A ciphertext that is
    * wrong in any way yields `length` octets that look random, never an error; `length` must not come from what only a
@@ -65,10 +68,25 @@ export class ConnectedKey implements TokenKey {
     if (plan === undefined || !keyFitsSignatureAlgorithm(this.publicKey.algorithm, algorithm)) {
       throw new PolicyError('key-not-allowed', `a key of kind ${this.algorithm} does not sign with ${algorithm}`);
     }
-    const input = plan.input(data);
+    const { digested } = plan;
+    const input =
+      digested && isLong(data) ? digested.input(await digestInTurns(digested.hashName, data)) : plan.input(data);
     return plan.output(
       await this.#connection.submit((token) => token.sign(this.#reference, plan.mechanism, input), options),
     );
+  }
+
+  async signLegacy(
+    algorithm: LegacySignatureAlgorithm,
+    data: Uint8Array,
+    options: OperationOptions,
+  ): Promise<Uint8Array> {
+    if (this.publicKey.algorithm.kind !== 'rsa') {
+      throw new PolicyError('key-not-allowed', `a key of kind ${this.algorithm} does not sign with ${algorithm}`);
+    }
+    const { mechanism, input } = legacySignaturePlan(algorithm);
+    const digestInfo = input(data);
+    return this.#connection.submit((token) => token.sign(this.#reference, mechanism, digestInfo), options);
   }
 
   async decryptRsa(

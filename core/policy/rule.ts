@@ -1,7 +1,7 @@
-import { celEnv, isCelError, parse, plan, type CelInput } from '@bufbuild/cel';
-import { strings } from '@bufbuild/cel/ext';
+import type { CelInput } from '@bufbuild/cel';
 
 import { PeerError, PolicyError } from '../errors/muster-error.ts';
+import type { PlannedExpression } from './cel.ts';
 
 /** Longest accepted expression, in UTF-16 units: a rule an operator can still read. */
 const MAX_EXPRESSION_LENGTH = 4096;
@@ -16,49 +16,40 @@ export interface Rule {
   evaluate(variables: RuleVariables): boolean;
 }
 
-const environment = celEnv({ funcs: strings });
-
 /**
- * Compiles a CEL expression (https://cel.dev); `name` is what refusals and errors call it.
- * @throws PeerError `malformed-request` when it is too long or does not parse; the text says where.
+ * Compiles a CEL expression (https://cel.dev); `name` is what refusals and errors call it. Rejects with PeerError
+ * `malformed-request` when it is too long or does not parse; the text says where.
  */
-export function compileRule(expression: string, name: string): Rule {
+export async function compileRule(expression: string, name: string): Promise<Rule> {
   if (expression.length > MAX_EXPRESSION_LENGTH) {
     throw new PeerError(
       'malformed-request',
       `rule ${name}: expected at most ${MAX_EXPRESSION_LENGTH} characters, found ${expression.length}`,
     );
   }
-  const evaluate = planned(expression, name);
+  const planned = await plannedExpression(expression, name);
   return {
     expression,
     evaluate(variables) {
-      const result = evaluated(evaluate, variables);
+      const result = planned.run(variables);
       if (typeof result === 'boolean') return result;
-      const found = isCelError(result) ? result.message : `a ${typeof result}`;
       throw new PolicyError('policy-refused', `the admission rule ${name} could not be evaluated`, {
-        cause: new PeerError('malformed-request', `rule ${expression}: expected a boolean, found ${found}`),
+        cause: new PeerError(
+          'malformed-request',
+          `rule ${expression}: expected a boolean, found ${planned.describe(result)}`,
+        ),
       });
     },
   };
 }
 
-type Planned = (variables: RuleVariables) => unknown;
-
-function planned(expression: string, name: string): Planned {
+async function plannedExpression(expression: string, name: string): Promise<PlannedExpression> {
+  // The library takes 30 MB of memory: a site without rules never loads it.
+  const { planExpression } = await import('./cel.ts');
   try {
-    return plan(environment, parse(expression)) as Planned;
+    return planExpression(expression);
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     throw new PeerError('malformed-request', `rule ${name}: not a CEL expression: ${detail}`, { cause: error });
-  }
-}
-
-/** CEL's errors are values; what the library throws all the same is one more of them. */
-function evaluated(evaluate: Planned, variables: RuleVariables): unknown {
-  try {
-    return evaluate(variables);
-  } catch (error) {
-    return error;
   }
 }

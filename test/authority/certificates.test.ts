@@ -9,8 +9,8 @@ import {
   keyWasCertified,
   listCertificates,
   markReplaced,
-  revokeCertificate,
 } from '../../core/authority/certificates.ts';
+import { revokeCertificate } from '../../core/authority/revocation.ts';
 import type { AuthorityTables, CertificateRow } from '../../core/authority/tables.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { issuedBy, Site, type SiteTenant } from '../enrollment/site.ts';
@@ -91,7 +91,8 @@ describe.each(ENGINES)('the certificates of a tenant on %s', (engine) => {
     expect(await certificateStatus(site.store, acme.id, row!.authority!, twin)).toBeUndefined();
     expect(await keyWasCertified(site.store, other.id, row!.spki_sha256)).toBe(false);
     await site.store.unit(async (tx) => {
-      await revokeCertificate(tx, other.id, row!.id, 1, 1);
+      const foreign = { tenant: other.id, certificateId: row!.id, reason: 'keyCompromise', actor: 'test', at: 1 } as const;
+      expect(await revokeCertificate(tx, foreign)).toBe('unknown');
       await markReplaced(tx, other.id, row!.id, 'x');
     });
     expect(await getCertificate(site.store, acme.id, row!.id)).toMatchObject({ status: 'active', replaced_by: null });
@@ -101,8 +102,11 @@ describe.each(ENGINES)('the certificates of a tenant on %s', (engine) => {
     const { id, der, authority, spki_sha256: spki } = rows[2]!;
     const status = () => certificateStatus(site.store, acme.id, authority!, parseCertificate(der));
     expect(await status()).toMatchObject({ id, status: 'active', profile: acme.profile });
-    await site.store.unit((tx) => revokeCertificate(tx, acme.id, id, 1, 1000));
-    await site.store.unit((tx) => revokeCertificate(tx, acme.id, id, 5, 2000));
+    const request = { tenant: acme.id, certificateId: id, actor: 'test' };
+    const first = { ...request, reason: 'keyCompromise', at: 1000 } as const;
+    const second = { ...request, reason: 'cessationOfOperation', at: 2000 } as const;
+    expect(await site.store.unit((tx) => revokeCertificate(tx, first))).toBe('revoked');
+    expect(await site.store.unit((tx) => revokeCertificate(tx, second))).toBe('already-revoked');
     expect(await status()).toMatchObject({ status: 'revoked' });
     expect(await getCertificate(site.store, acme.id, id)).toMatchObject({ revoked_at: 1000, revocation_reason: 1 });
     expect(await list({ status: 'revoked' })).toEqual([id]);

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { revokeCertificate } from '../../core/authority/certificates.ts';
+import { revokeCertificate } from '../../core/authority/revocation.ts';
 import type { EnrollmentTables, TrustAnchorRow } from '../../core/enrollment/tables.ts';
 import { Secret } from '../../core/keys/secret.ts';
 import { newId } from '../../core/store/id.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { KEY_PURPOSE } from '../../core/x509/oids.ts';
 import { ENGINES } from '../support/stores.ts';
-import { TestAuthority } from '../support/test-pki.ts';
+import { makeCsr, TestAuthority } from '../support/test-pki.ts';
 import { issuedBy, OPEN_ENDPOINT, Site, type SiteTenant } from './site.ts';
 
 const DAY_MS = 86_400_000;
@@ -64,7 +64,15 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       const der = await issue();
       const [row] = (await site.certificates(acme.id)).slice(-1);
       await verify([der]);
-      await site.store.unit((tx) => revokeCertificate(tx, acme.id, row!.id, 1, site.clock.now()));
+      await site.store.unit((tx) =>
+        revokeCertificate(tx, {
+          tenant: acme.id,
+          certificateId: row!.id,
+          reason: 'keyCompromise',
+          actor: 'test',
+          at: site.clock.now(),
+        }),
+      );
       await expect(verify([der])).rejects.toMatchObject({ reason: 'certificate-revoked' });
     });
 
@@ -105,6 +113,57 @@ describe.each(ENGINES)('credentials on %s', (engine) => {
       for (const { certificate } of [acme.issuing, acme.root]) {
         await expect(verify([certificate])).rejects.toMatchObject({ reason: 'certificate-untrusted' });
       }
+    });
+  });
+
+  describe('the signer of a message', () => {
+    const sign = (chain: readonly Uint8Array[], { endpoint } = acme) => site.credentials.signer(endpoint, chain);
+
+    it('is known as one shown to TLS is, and renews as that does', async () => {
+      const csr = makeCsr({ subject: 'CN=signer' }).der;
+      const first = issuedBy(await site.enroll(acme.endpoint, { csr }));
+      const fact = await sign([first.certificate]);
+      expect(fact).toMatchObject({
+        kind: 'signed-by',
+        origin: 'own',
+        certificateId: first.certificateId,
+        profile: acme.profile,
+      });
+      const renewed = issuedBy(
+        await site.hall.enroll(
+          site.request(acme.endpoint, [fact], { csr: makeCsr({ subject: 'CN=signer' }).der, operation: 'renew' }),
+        ),
+      );
+      const [old] = (await site.certificates(acme.id)).filter(({ id }) => id === first.certificateId);
+      expect(old!.replaced_by).toBe(renewed.certificateId);
+      const other = site.request(acme.endpoint, [fact], {
+        csr: makeCsr({ subject: 'CN=another' }).der,
+        operation: 'renew',
+      });
+      expect(await site.hall.enroll(other)).toMatchObject({ kind: 'rejected', reason: 'subject-mismatch' });
+    });
+
+    it('is refused when revoked, expired, unknown here, or another tenant’s', async () => {
+      const der = await issue();
+      await expect(sign([der], other)).rejects.toMatchObject({ reason: 'certificate-untrusted' });
+      await expect(sign([])).rejects.toMatchObject({ reason: 'certificate-untrusted' });
+      const [row] = (await site.certificates(acme.id)).slice(-1);
+      const revocation = { tenant: acme.id, certificateId: row!.id, reason: 'superseded', actor: 'test' } as const;
+      await site.store.unit((tx) => revokeCertificate(tx, { ...revocation, at: site.clock.now() }));
+      await expect(sign([der])).rejects.toMatchObject({ reason: 'certificate-revoked' });
+      const late = await issue();
+      site.clock.ahead = 366 * DAY_MS;
+      await expect(sign([late])).rejects.toMatchObject({ reason: 'certificate-expired' });
+    });
+
+    it('needs no clientAuth, which is TLS’s affair, but a key that may sign', async () => {
+      const factory = TestAuthority.root({ name: 'CN=Signing factory' });
+      await anchor(other, factory, 'client');
+      const signer = factory.leaf({ subject: 'CN=d', eku: [KEY_PURPOSE.cmcRA] }).der;
+      expect((await sign([signer], other)).origin).toBe('client-anchor');
+      await expect(verify([signer], other)).rejects.toMatchObject({ reason: 'certificate-untrusted' });
+      const agreeing = factory.leaf({ subject: 'CN=d', keyUsage: ['keyAgreement'] }).der;
+      await expect(sign([agreeing], other)).rejects.toMatchObject({ reason: 'certificate-untrusted' });
     });
   });
 

@@ -5,6 +5,7 @@ import { decodeEntry, type AuditEntry } from '../../core/audit/entry.ts';
 import { storedBytes, type AuditTables } from '../../core/audit/tables.ts';
 import { insertAuthority, insertTenant } from '../../core/authority/authorities.ts';
 import { createIssuing, createRoot } from '../../core/authority/authority-creation.ts';
+import { DataKeys } from '../../core/authority/data-keys.ts';
 import { AuthorityDirectory } from '../../core/authority/directory.ts';
 import { authorityMigrations } from '../../core/authority/migrations.ts';
 import { DEVICE_PROFILE, type ProfileSettings, REGISTRATION_AUTHORITY_PROFILE } from '../../core/authority/profile.ts';
@@ -97,6 +98,7 @@ export class Site implements AsyncDisposable {
   readonly profiles: ProfileDirectory;
   readonly endpoints: StoredEndpoints;
   readonly credentials: CredentialVerifier;
+  readonly dataKeys: DataKeys;
   readonly secretHash = secretHash(new Uint8Array(32).fill(7));
   readonly hall: Hall;
   /** What the hall told its observer. */
@@ -115,7 +117,9 @@ export class Site implements AsyncDisposable {
     this.endpoints = new StoredEndpoints(store, this.profiles);
     const { authorities } = this;
     const shortLived = new MemoryShortLived({ clock, takenKeys: takenKeysOf(store), report: () => undefined });
-    this.credentials = credentialVerifier({ store, shortLived, authorities, secretHash: this.secretHash });
+    this.dataKeys = new DataKeys(store, keys);
+    const { secretHash: hash, dataKeys } = this;
+    this.credentials = credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys });
     this.hall = this.newHall();
   }
 

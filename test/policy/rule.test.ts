@@ -25,8 +25,8 @@ describe('a rule', () => {
     // CEL decides what it can: an error beside what decides does not count.
     ['request.nonsense || true', true],
     ['request.nonsense && false', false],
-  ])('%s is %s', (expression, expected) => {
-    expect(compileRule(expression, 'r').evaluate(variables)).toBe(expected);
+  ])('%s is %s', async (expression, expected) => {
+    expect((await compileRule(expression, 'r')).evaluate(variables)).toBe(expected);
   });
 
   it.each([
@@ -44,8 +44,8 @@ describe('a rule', () => {
     "request.commonName.matches('(')",
     'request.unknownFunction()',
     'timestamp("never") == timestamp("never")',
-  ])('%s never admits', (expression) => {
-    const rule = compileRule(expression, 'the-rule');
+  ])('%s never admits', async (expression) => {
+    const rule = await compileRule(expression, 'the-rule');
     let thrown: unknown;
     try {
       rule.evaluate(variables);
@@ -72,18 +72,18 @@ describe('a rule', () => {
     '"\u0000',
     ' '.repeat(5000),
     `true${' && true'.repeat(1000)}`,
-  ])('that does not parse or is too long is refused when it is written: %j', (expression) => {
-    expect(() => compileRule(expression, 'r')).toThrow(
+  ])('that does not parse or is too long is refused when it is written: %j', async (expression) => {
+    await expect(compileRule(expression, 'r')).rejects.toThrow(
       expect.objectContaining({ name: 'PeerError', reason: 'malformed-request' }),
     );
   });
 
-  it('may be as long as an operator can still read', () => {
-    expect(compileRule(`true${' && true'.repeat(500)}`, 'r').evaluate({})).toBe(true);
+  it('may be as long as an operator can still read', async () => {
+    expect((await compileRule(`true${' && true'.repeat(500)}`, 'r')).evaluate({})).toBe(true);
   });
 
-  it('keeps nothing from one evaluation to the next', () => {
-    const rule = compileRule("a == 'x'", 'r');
+  it('keeps nothing from one evaluation to the next', async () => {
+    const rule = await compileRule("a == 'x'", 'r');
     expect([rule.evaluate({ a: 'x' }), rule.evaluate({ a: 'y' }), rule.evaluate({ a: 'x' })]).toEqual([
       true,
       false,
@@ -92,7 +92,7 @@ describe('a rule', () => {
     expect(() => rule.evaluate({})).toThrow(PolicyError);
   });
 
-  it('of any text is refused at writing, or yields a boolean, or refuses', () => {
+  it('of any text is refused at writing, or yields a boolean, or refuses', async () => {
     const word = fc.constantFrom(
       'request',
       '.',
@@ -115,15 +115,15 @@ describe('a rule', () => {
       ' ',
       'true',
     );
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.oneof(
           fc.string({ maxLength: 40 }),
           fc.array(word, { maxLength: 12 }).map((words) => words.join('')),
         ),
-        (text) => {
+        async (text) => {
           try {
-            expect(typeof compileRule(text, 'r').evaluate(variables)).toBe('boolean');
+            expect(typeof (await compileRule(text, 'r')).evaluate(variables)).toBe('boolean');
           } catch (error) {
             expect(error).toMatchObject({ name: expect.stringMatching(/^(PeerError|PolicyError)$/) });
           }
