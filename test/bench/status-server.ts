@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+import type { AuthorityTables } from '../../core/authority/tables.ts';
+import { serve } from '../../server/composition/serve.ts';
+import { loadConfiguration } from '../../server/configuration/load.ts';
+import { parseServeArguments } from '../../server/configuration/serve-arguments.ts';
+
+/** What the child tells its parent once it listens. */
+export interface StatusServerReady {
+  readonly port: number;
+  /** The port of a bare HTTP server in the same process: the limit. */
+  readonly barePort: number;
+  readonly authority: string;
+  /** DER of the authority's certificate, base64. */
+  readonly issuer: string;
+  /** Serial numbers of certificates in the store. */
+  readonly serialNumbers: readonly string[];
+}
+
+const CERTIFICATES = 5_000;
+
+/**
+ * Run as a child of the bench: the whole server with P-256 CAs, certificates in its store, and a bare HTTP server beside it.
+ */
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'muster-bench-'));
+  const flags = parseServeArguments(['--data', folder, '--port-base', process.argv[2]!]);
+  const configuration = loadConfiguration({ arguments: flags, environment: { MUSTER_LOG_LEVEL: 'error' }, folder });
+  const server = await serve(configuration, { algorithms: { rootAlgorithm: 'ec-p256', issuingAlgorithm: 'ec-p256' } });
+  const { store, endpoints, authorities, crls } = server.kernel;
+  const { tenant, authority } = (await endpoints.resolve(undefined))!;
+  const serialNumbers = Array.from({ length: CERTIFICATES }, () => `4${randomBytes(20).toString('hex').slice(1)}`);
+  await seed(serialNumbers);
+  const [issuer] = await authorities.caCertificates(tenant, authority);
+  const bare = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/ocsp-response', 'content-length': BODY.length });
+    response.end(BODY);
+  });
+  bare.listen(0, '127.0.0.1');
+  await once(bare, 'listening');
+  process.on('message', (message: { readonly revoked: number; readonly scope: string }) => {
+    void measureCrl(message).then((measured) => process.send!(measured));
+  });
+  process.on('disconnect', () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(0);
+  });
+  const ready: StatusServerReady = {
+    port: Number(new URL(server.urls.plain).port),
+    barePort: (bare.address() as { port: number }).port,
+    authority,
+    issuer: Buffer.from(issuer!).toString('base64'),
+    serialNumbers,
+  };
+  process.send!(ready);
+
+  /** Rows as issuing them leaves them, without the signatures, which nobody asks for here. */
+  async function seed(serials: readonly string[]): Promise<void> {
+    const now = Date.now();
+    for (let at = 0; at < serials.length; at += 500) {
+      await store.unit((tx) =>
+        tx
+          .db<AuthorityTables>()
+          .insertInto('certificates')
+          .values(
+            serials.slice(at, at + 500).map((serial) => ({
+              id: randomBytes(16).toString('hex'),
+              tenant,
+              kind: 'x509' as const,
+              authority,
+              serial_number: serial,
+              device: null,
+              profile: null,
+              enrollment: null,
+              subject: `CN=${serial}`,
+              der: new Uint8Array(0),
+              fingerprint: '',
+              spki_sha256: '',
+              key_algorithm: 'EC P-256',
+              not_before: now,
+              not_after: now + 365 * 86_400_000,
+              status: 'active' as const,
+              revoked_at: null,
+              revocation_reason: null,
+              replaced_by: null,
+              source: 'issued' as const,
+              created_at: now,
+            })),
+          )
+          .execute(),
+      );
+    }
+  }
+
+  async function measureCrl({ revoked, scope }: { readonly revoked: number; readonly scope: string }) {
+    await seedRevocations(revoked, scope);
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    let peak = 0;
+    const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 20);
+    const before = process.memoryUsage.rss();
+    const start = performance.now();
+    await crls.publish({ tenant, authority, scope }, 'regular');
+    const milliseconds = performance.now() - start;
+    clearInterval(watch);
+    delay.disable();
+    const crl = await crls.inForce({ tenant, authority, scope });
+    return {
+      milliseconds,
+      entries: crl.entries,
+      megabytes: crl.size / 1e6,
+      before: before / 1e6,
+      peak: peak / 1e6,
+      delayP99: delay.percentile(99) / 1e6,
+      delayMax: delay.max / 1e6,
+    };
+  }
+
+  async function seedRevocations(count: number, scope: string): Promise<void> {
+    const now = Date.now();
+    const shard = scope === 'full' ? 1 : Number(scope);
+    for (let done = 0; done < count; done += 1000) {
+      await store.unit((tx) =>
+        tx
+          .db<AuthorityTables>()
+          .insertInto('revocations')
+          .values(
+            Array.from({ length: Math.min(1000, count - done) }, (_, index) => ({
+              tenant,
+              authority,
+              serial_number: `4${randomBytes(20).toString('hex').slice(1)}`,
+              certificate: '',
+              shard,
+              state: 'revoked' as const,
+              reason: (index % 5) as number,
+              revoked_at: now - index * 1000,
+              invalidity_date: null,
+              not_after: now + 365 * 86_400_000,
+              changed_at: now - 86_400_000,
+            })),
+          )
+          .execute(),
+      );
+    }
+  }
+}
+
+const BODY = Buffer.alloc(900, 0x30);
+
+await main();
