@@ -21,5 +21,5 @@ VOLUME /data
 EXPOSE 8080 8443 8444 9443
 ENV NODE_ENV=production
 HEALTHCHECK --interval=10s --timeout=3s CMD ["node", "-e", "fetch('http://127.0.0.1:8080/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--max-semi-space-size=8", "server/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=20", "server/main.ts"]
 CMD ["--data", "/data"]

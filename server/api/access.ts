@@ -9,6 +9,7 @@ export const SCOPES = [
   'enrollments:read',
   'enrollments:decide',
   'certificates:read',
+  'certificates:revoke',
   'audit:read',
   'tokens:read',
   'tokens:write',
@@ -31,6 +32,7 @@ export const ROLE_SCOPES: Readonly<Record<Role, readonly Scope[]>> = {
     'secrets:write',
     'devices:write',
     'enrollments:decide',
+    'certificates:revoke',
   ],
   auditor: reading,
 };

@@ -1,21 +1,30 @@
+import type { DataKeys } from '../../core/authority/data-keys.ts';
 import type { AuthorityDirectory } from '../../core/authority/directory.ts';
 import type { StoredEndpoints } from '../../core/enrollment/endpoints.ts';
 import type { SecretHash } from '../../core/enrollment/secrets.ts';
 import type { Store } from '../../core/store/store.ts';
+import type { DeviceUrls } from '../enrollment-guide/guide-facts.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Doctor } from './doctor.ts';
+import type { RevocationContext } from './revocations.ts';
 
 /** What the API stands on; made in the composition root. */
-export interface ApiContext {
+export interface ApiContext extends RevocationContext {
   /** Version of Muster, for the OpenAPI document. */
   readonly version: string;
   readonly store: Store;
   readonly endpoints: Pick<StoredEndpoints, 'resolve' | 'list'>;
   readonly authorities: Pick<AuthorityDirectory, 'caCertificates'>;
   readonly secretHash: SecretHash;
+  /** What seals the secrets that must be read again. */
+  readonly dataKeys: Pick<DataKeys, 'sealer'>;
   /** DER SubjectPublicKeyInfo of the key that signs audit checkpoints. */
   readonly auditPublicKey: Uint8Array;
+  /** Where devices reach the listeners; known once they listen. */
+  readonly deviceUrls: () => DeviceUrls;
+  /** The root that the server's own TLS certificates lead to, DER. */
+  readonly tlsRoot: Uint8Array;
   readonly doctor: Doctor;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;

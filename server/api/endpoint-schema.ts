@@ -1,10 +1,14 @@
 import { type Static, Type } from 'typebox';
-import { AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
+import { OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
+import { EST_AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
+import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
+import { cmpMembers } from './cmp-settings-schema.ts';
+import { scepMembers } from './scep-settings-schema.ts';
 
 const members = { additionalProperties: false } as const;
 
 const estMembers = {
-  authenticators: Type.Array(Type.Enum(AUTHENTICATORS, { description: 'A kind of proof.' }), {
+  authenticators: Type.Array(Type.Enum(EST_AUTHENTICATORS, { description: 'A kind of proof.' }), {
     description: 'Which proofs of who asks are accepted.',
     uniqueItems: true,
   }),
@@ -56,6 +60,17 @@ const settingsMembers = {
   }),
 };
 
+const decider = Type.Object(
+  {
+    url: Type.String({
+      description: 'https, or http to a loopback address; asked by a signed POST.',
+      minLength: 1,
+      maxLength: 2_048,
+    }),
+  },
+  { ...members, description: 'The service that the authenticator `webhook` asks.' },
+);
+
 const renewalWindowSeconds = Type.Integer({
   description: 'Before notAfter, from which on renewal is granted; absent: at any time.',
   minimum: 0,
@@ -69,17 +84,28 @@ export const endpointView = Type.Object({
   authority: Type.String(),
   revision: Type.Integer({ description: 'Counts changes; also the ETag.' }),
   isDefault: Type.Boolean(),
-  protocols: Type.Object({ est: Type.Optional(Type.Object(estMembers)) }),
+  protocols: Type.Object({
+    est: Type.Optional(Type.Object(estMembers)),
+    scep: Type.Optional(Type.Object(scepMembers)),
+    cmp: Type.Optional(Type.Object(cmpMembers)),
+  }),
   ...settingsMembers,
+  decider: Type.Optional(decider),
   renewalWindowSeconds: Type.Optional(renewalWindowSeconds),
 });
+
+export type EndpointView = Static<typeof endpointView>;
 
 /** Changes to an endpoint's settings (RFC 7396): absent stays, null closes a protocol or lifts a limit. */
 export const endpointChanges = Type.Object(
   {
     protocols: Type.Optional(
       Type.Object(
-        { est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])) },
+        {
+          est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])),
+          scep: Type.Optional(Type.Union([Type.Partial(Type.Object(scepMembers, members)), Type.Null()])),
+          cmp: Type.Optional(Type.Union([Type.Partial(Type.Object(cmpMembers, members)), Type.Null()])),
+        },
         members,
       ),
     ),
@@ -90,6 +116,7 @@ export const endpointChanges = Type.Object(
     retryAfterSeconds: Type.Optional(settingsMembers.retryAfterSeconds),
     pendingLifetimeSeconds: Type.Optional(settingsMembers.pendingLifetimeSeconds),
     renewalWindowSeconds: Type.Optional(Type.Union([renewalWindowSeconds, Type.Null()])),
+    decider: Type.Optional(Type.Union([decider, Type.Null()])),
   },
   members,
 );
@@ -140,15 +167,28 @@ const openEst: EstSettings = {
 
 /** The settings after changes. */
 export function changedSettings(before: EndpointSettings, changes: EndpointChanges): EndpointSettings {
-  const { protocols, renewalWindowSeconds: window, admission, ...rest } = changes;
-  const { protocols: open, renewalWindowSeconds: oldWindow, ...kept } = before;
-  const est = protocols?.est === undefined ? open.est : protocols.est && { ...(open.est ?? openEst), ...protocols.est };
-  const renewal = window === undefined ? oldWindow : window;
+  const { protocols, renewalWindowSeconds: window, decider: newDecider, admission, ...rest } = changes;
+  const { protocols: open, renewalWindowSeconds: oldWindow, decider: oldDecider, ...kept } = before;
   return {
     ...kept,
     ...rest,
     admission: admission ?? kept.admission,
-    protocols: est === null || est === undefined ? {} : { est },
-    ...(renewal !== null && renewal !== undefined && { renewalWindowSeconds: renewal }),
+    protocols: {
+      ...member('est', merged(open.est, protocols?.est, openEst)),
+      ...member('scep', merged(open.scep, protocols?.scep, OPEN_SCEP)),
+      ...member('cmp', merged(open.cmp, protocols?.cmp, OPEN_CMP)),
+    },
+    ...member('renewalWindowSeconds', window === undefined ? oldWindow : window),
+    ...member('decider', newDecider === undefined ? oldDecider : newDecider),
   };
+}
+
+/** RFC 7396: absent stays, null closes, members replace those of what is open, or of what opening means. */
+function merged<S extends object>(open: S | undefined, change: Partial<S> | null | undefined, opened: S) {
+  if (change === undefined) return open;
+  return change && { ...(open ?? opened), ...change };
+}
+
+function member<K extends string, V>(name: K, value: V | null | undefined): { readonly [N in K]?: V } {
+  return value === null || value === undefined ? {} : ({ [name]: value } as { readonly [N in K]: V });
 }

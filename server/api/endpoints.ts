@@ -10,7 +10,14 @@ import type { Store, Unit } from '../../core/store/store.ts';
 import { actorOf } from './access.ts';
 import { principalOf, tenantIdOf } from './authentication.ts';
 import type { ApiContext } from './context.ts';
-import { changedSettings, CLOSED_ENDPOINT, endpointChanges, endpointDraft, endpointView } from './endpoint-schema.ts';
+import {
+  changedSettings,
+  CLOSED_ENDPOINT,
+  endpointChanges,
+  endpointDraft,
+  endpointView,
+  type EndpointView,
+} from './endpoint-schema.ts';
 import { listQuery, objectQuery, pageFrom, pageOf, readPage } from './paging.ts';
 import type { ApiScope } from './type-provider.ts';
 
@@ -212,13 +219,8 @@ function settingsOf(endpoint: Endpoint): EndpointSettings {
   return settings;
 }
 
-function viewOf(endpoint: Endpoint) {
-  const { tenant: _tenant, keyRules: _keyRules, protocols, admission, registrationAuthorities, ...rest } = endpoint;
-  const est = protocols.est && { ...protocols.est, authenticators: [...protocols.est.authenticators] };
-  return {
-    ...rest,
-    protocols: est === undefined ? {} : { est },
-    admission: [...admission],
-    registrationAuthorities: [...registrationAuthorities],
-  };
+/** A copy that may be changed: the endpoint itself is shared with the doors. What is stored came in by the same schema. */
+function viewOf(endpoint: Endpoint): EndpointView {
+  const { tenant: _tenant, keyRules: _keyRules, ...shown } = endpoint;
+  return structuredClone<unknown>(shown) as EndpointView;
 }

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { PROTOCOLS } from '../../core/enrollment/endpoint.ts';
 import { approve, getEnrollment, listEnrollments, reject } from '../../core/enrollment/enrollments.ts';
 import type { EnrollmentRow } from '../../core/enrollment/tables.ts';
+import { waitingRequest } from '../../core/enrollment/waiting-requests.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
 import { REASONS } from '../../core/errors/reasons.ts';
 import { actorOf } from './access.ts';
@@ -19,6 +20,10 @@ const tags = ['enrollments'];
 const statuses = ['pending', 'approved', 'signing', 'issued', 'rejected', 'expired'] as const;
 const status = Type.Enum(statuses);
 
+const digest = Type.String({ pattern: '^[0-9a-f]+$' });
+const fingerprints = (description: string) =>
+  Type.Object({ md5: digest, sha1: digest, sha256: digest }, { description });
+
 const enrollmentView = Type.Object({
   id: Type.String(),
   endpoint: Type.String({ description: 'Label of the endpoint.' }),
@@ -27,8 +32,14 @@ const enrollmentView = Type.Object({
   deviceName: Type.String(),
   subject: Type.String({ description: 'As asked for, RFC 4514.' }),
   names: Type.Array(Type.String(), { description: 'subjectAltNames as asked for.' }),
-  requestSha256: Type.String({ description: 'Fingerprint of the request as received.' }),
+  requestSha256: Type.String({ description: 'Fingerprint of the request as kept: without a challenge password.' }),
   publicKeySha256: Type.String({ description: 'Fingerprint of the SubjectPublicKeyInfo.' }),
+  requestFingerprints: Type.Optional(
+    fingerprints('Of the request as received, for comparison with what the device shows. One that waits, or once did.'),
+  ),
+  publicKeyFingerprints: Type.Optional(
+    fingerprints('Of the SubjectPublicKeyInfo. Absent where the key is made here, and from lists.'),
+  ),
   principal: Type.String({ description: 'Which credential asked.' }),
   sourceAddress: Type.String(),
   serialNumber: Type.Optional(Type.String()),
@@ -124,7 +135,12 @@ function decisionRoute(app: ApiScope, context: EnrollmentContext, verb: 'approve
 async function enrollmentOf(context: EnrollmentContext, tenant: string, id: string) {
   const row = await getEnrollment(context.store, tenant, id);
   if (row === undefined) throw new PeerError('not-found', 'no such enrolment');
-  return viewOf(row, await labelsOf(context, tenant));
+  const waiting = await waitingRequest(context.store, tenant, id);
+  return {
+    ...viewOf(row, await labelsOf(context, tenant)),
+    ...present('requestFingerprints', waiting?.request),
+    ...present('publicKeyFingerprints', waiting?.publicKey),
+  };
 }
 
 async function labelsOf({ endpoints }: EnrollmentContext, tenant: string): Promise<ReadonlyMap<string, string>> {

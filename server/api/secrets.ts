@@ -1,63 +1,28 @@
 import { Type } from 'typebox';
 import { appendAudit } from '../../core/audit/log.ts';
-import { createSecret, listSecrets, revokeSecret, type SecretDescription } from '../../core/enrollment/secrets.ts';
+import { listSecrets, revokeSecret, type SecretDescription } from '../../core/enrollment/secrets.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
 import type { Unit } from '../../core/store/store.ts';
 import { actorOf } from './access.ts';
 import { principalOf, tenantIdOf } from './authentication.ts';
 import type { ApiContext } from './context.ts';
+import { deriveChallengeFor } from './derived-challenges.ts';
 import { endpointOf } from './endpoints.ts';
 import { listQuery, objectQuery, pageFrom, pageOf, readPage } from './paging.ts';
+import { makeSecret } from './secret-making.ts';
+import { challengeDraft, derivedChallenge, issuedSecret, kindOf, secretDraft, secretView } from './secret-schema.ts';
 import type { ApiScope } from './type-provider.ts';
-import { idParameters, present, timestamp, timeText } from './views.ts';
+import { idParameters, present, timeText } from './views.ts';
 
-type SecretContext = Pick<ApiContext, 'store' | 'endpoints' | 'secretHash'>;
+type SecretContext = Pick<ApiContext, 'store' | 'endpoints' | 'secretHash' | 'dataKeys'>;
 
 const tags = ['secrets'];
-const usage = Type.Enum(['one-time', 'device'], {
-  description: '`one-time` admits its first request; `device` is the standing password of one user name.',
-});
-const printable = { minLength: 1, maxLength: 128, pattern: '^[^\\u0000-\\u001f\\u007f]+$' };
-const username = Type.String({ description: 'The only user name it goes with; absent: any.', ...printable });
-const subject = Type.String({ description: 'The only device name it enrols; absent: any.', ...printable });
 
-const secretView = Type.Object({
-  id: Type.String(),
-  endpoint: Type.String({ description: 'Label of the endpoint it opens.' }),
-  usage,
-  username: Type.Optional(username),
-  subject: Type.Optional(subject),
-  state: Type.Enum(['free', 'bound', 'spent', 'revoked', 'expired']),
-  createdBy: Type.String(),
-  createdAt: timestamp('When it was made.'),
-  expiresAt: timestamp('When it ends.'),
-});
-
-const secretDraft = Type.Object(
-  {
-    endpoint: Type.String({
-      description: 'Label of the endpoint it opens.',
-      default: 'default',
-      pattern: '^[a-z0-9-]{1,63}$',
-    }),
-    usage: Type.Enum(['one-time', 'device'], { default: 'one-time' }),
-    username: Type.Optional(username),
-    subject: Type.Optional(subject),
-    lifetimeSeconds: Type.Integer({ default: 86_400, minimum: 60, maximum: 315_360_000 }),
-  },
-  { additionalProperties: false },
-);
-
-const issuedSecret = Type.Object({
-  id: Type.String(),
-  secret: Type.String({ description: 'Shown this once.' }),
-  expiresAt: timestamp('When it ends.'),
-});
-
-/** Enrolment secrets: list, create (shown once), revoke. */
+/** Enrolment secrets: list, create (shown once), derive the challenge of a device, revoke. */
 export function secretRoutes(app: ApiScope, context: SecretContext): void {
   listRoute(app, context);
   createRoute(app, context);
+  deriveRoute(app, context);
   revokeRoute(app, context);
 }
 
@@ -81,7 +46,7 @@ function listRoute(app: ApiScope, { store, endpoints }: SecretContext): void {
   });
 }
 
-function createRoute(app: ApiScope, { store, endpoints, secretHash }: SecretContext): void {
+function createRoute(app: ApiScope, context: SecretContext): void {
   const schema = {
     tags,
     summary: 'Create an enrolment secret',
@@ -90,21 +55,56 @@ function createRoute(app: ApiScope, { store, endpoints, secretHash }: SecretCont
     response: { 201: issuedSecret },
   };
   app.post('/secrets', { config: { access: 'secrets:write' }, schema }, async (request, reply) => {
+    const { store, endpoints } = context;
     const tenant = tenantIdOf(request);
-    const { endpoint: label, ...draft } = request.body;
-    if (draft.usage === 'device' && draft.username === undefined) {
-      throw new PeerError('malformed-request', 'username: a device password belongs to a user name');
-    }
+    const { endpoint: label, secret: chosen, allowed, ...draft } = request.body;
     const endpoint = (await endpointOf(endpoints, tenant, label)).id;
-    const now = store.clock.now();
     const actor = actorOf(principalOf(request));
-    const issued = await store.unit(async (tx) => {
-      const made = await createSecret(tx, secretHash, now, { tenant, endpoint, createdBy: actor, ...draft });
-      await audit(tx, { tenant, at: now, actor, action: 'secret.created', id: made.id, details: request.body });
-      return made;
+    const make = await makeSecret(context, { ...request.body, tenant, endpoint, createdBy: actor });
+    const made = await store.unit(async (tx) => {
+      const at = store.clock.now();
+      const issued = await make(tx, at);
+      const details = {
+        ...draft,
+        endpoint: label,
+        ...(allowed && { allowed: allowed.length }),
+        ...(chosen !== undefined && { chosen: 'yes' }),
+      };
+      await audit(tx, { tenant, at, actor, action: 'secret.created', id: issued.id, details });
+      return issued;
     });
-    const { id, secret, expiresAt } = issued;
-    return reply.code(201).send({ id, secret: secret.reveal(), expiresAt: timeText(expiresAt) });
+    const { id, secret, reference, expiresAt } = made;
+    return reply.code(201).send({
+      id,
+      ...present('secret', secret?.reveal()),
+      ...present('reference', reference),
+      expiresAt: timeText(expiresAt),
+    });
+  });
+}
+
+function deriveRoute(app: ApiScope, context: SecretContext): void {
+  const schema = {
+    tags,
+    summary: 'Derive the challenge of one device from a key of kind `derived`',
+    params: idParameters,
+    querystring: objectQuery,
+    body: challengeDraft,
+    response: { 200: derivedChallenge },
+  };
+  app.post('/secrets/:id/derive', { config: { access: 'secrets:write' }, schema }, async (request) => {
+    const { store } = context;
+    const tenant = tenantIdOf(request);
+    const { id } = request.params;
+    const { subject, lifetimeSeconds } = request.body;
+    const derived = await deriveChallengeFor(context, { tenant, id, subject, lifetimeSeconds });
+    const { challenge, lastDay, expiresAt } = derived;
+    const actor = actorOf(principalOf(request));
+    const details = { subject, lastDay };
+    await store.unit((tx) =>
+      audit(tx, { tenant, at: store.clock.now(), actor, action: 'secret.derived', id, details }),
+    );
+    return { challenge: challenge.reveal(), lastDay, expiresAt: timeText(expiresAt) };
   });
 }
 
@@ -149,9 +149,11 @@ function viewOf(row: SecretDescription, endpoint: string, now: number) {
   return {
     id: row.id,
     endpoint,
-    usage: row.usage,
+    ...kindOf(row),
+    ...present('reference', row.reference),
     ...present('username', row.username),
     ...present('subject', row.subject),
+    ...(row.allowed !== null && { allowed: JSON.parse(row.allowed) as string[] }),
     state: expired ? ('expired' as const) : row.state,
     createdBy: row.created_by,
     createdAt: timeText(row.created_at),

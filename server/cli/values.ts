@@ -50,6 +50,15 @@ export function readSettingsFile(file: string): Record<string, unknown> {
   throw new CliError(EXIT.usage, `${file}: expected a mapping of settings`);
 }
 
+/** The first line of a file: a secret does not go on a command line, which every process can read. Throws CliError `usage`. */
+export function readSecretFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0]!;
+  } catch (cause) {
+    throw new CliError(EXIT.usage, `${file} cannot be read`, undefined, { cause });
+  }
+}
+
 function parseValue(text: string): unknown {
   try {
     return parseYaml(text, { maxAliasCount: 0 });

@@ -1,12 +1,16 @@
 import { AuditSequencer } from '../../core/audit/audit-sequencer.ts';
+import { crlJobs } from '../../core/authority/crl-schedule.ts';
+import { batchHandler, REVOKE_BATCH } from '../../core/authority/revocation-batches.ts';
+import { forgetSightings, noteSightings } from '../../core/authority/revocation-timeline.ts';
 import { endLeaseOfDeadProcess } from '../../core/audit/lease.ts';
 import type { CheckpointSigning } from '../../core/audit/signing.ts';
 import { expirePending } from '../../core/enrollment/enrollments.ts';
+import { endUnconfirmed } from '../../protocols/cmp/confirmation-deadline.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Kernel } from './kernel.ts';
-import { auditObserver } from './observers.ts';
+import { auditObserver, crlAlarm } from './observers.ts';
 
 /** Work that goes on beside the requests. */
 export interface Background {
@@ -19,6 +23,8 @@ export interface BackgroundParts {
   readonly kernel: Kernel;
   readonly telemetry: Telemetry;
   readonly auditSigning: CheckpointSigning;
+  /** How the timelines of revocations name this node. */
+  readonly node: string;
   /** Renews our own TLS certificates when they are due. */
   readonly renewTls: () => Promise<void>;
 }
@@ -26,26 +32,39 @@ export interface BackgroundParts {
 const SECOND = 1000;
 
 /** Starts the audit sequencer, the jobs of the installation, and the renewal of this node's TLS certificates. */
-export function startBackground({ kernel, telemetry, auditSigning, renewTls }: BackgroundParts): Background {
-  const { store, hall } = kernel;
+export function startBackground({ kernel, telemetry, auditSigning, node, renewTls }: BackgroundParts): Background {
+  const { store, hall, identities, crls, revocations } = kernel;
   const stopping = new AbortController();
   const sequencer = new AuditSequencer({ store, signing: auditSigning, onAlarm: auditObserver(telemetry) });
   const sequencing = sequence(store, sequencer, stopping.signal);
+  const publication = crlJobs(store, crls, crlAlarm(telemetry));
   const jobs = new JobRunner(
     store,
     {
+      ...publication.handlers,
+      [REVOKE_BATCH]: batchHandler(store, () => revocations.announce()),
+      'forget-sightings': () => forgetSightings(store),
       'expire-enrollments': async () => void (await expirePending(store)),
+      'end-cmp-confirmations': async () => void (await endUnconfirmed(store)),
       'resume-enrollments': async () => void (await hall.resumeInterrupted(false)),
+      'renew-service-identities': async () => void (await identities.renewDue()),
     },
     {
       schedules: [
+        ...publication.schedules,
+        { name: 'forget-sightings', kind: 'forget-sightings', payload: {}, everyMs: 86_400 * SECOND },
         { name: 'expire-enrollments', kind: 'expire-enrollments', payload: {}, everyMs: 60 * SECOND },
+        { name: 'end-cmp-confirmations', kind: 'end-cmp-confirmations', payload: {}, everyMs: 10 * SECOND },
         { name: 'resume-enrollments', kind: 'resume-enrollments', payload: {}, everyMs: 5 * SECOND },
+        { name: 'renew-service-identities', kind: 'renew-service-identities', payload: {}, everyMs: 3600 * SECOND },
       ],
       report: (error, job) => telemetry.log.warn({ error, job: job?.kind }, 'a job failed; it is tried again'),
     },
   );
   jobs.start();
+  const stopNoting = noteSightings(store, revocations, node, (error) =>
+    telemetry.log.warn({ error }, 'the timeline of a revocation lacks this node'),
+  );
   const renewal = setInterval(() => {
     renewTls().catch((error: unknown) =>
       telemetry.log.warn({ error }, 'our TLS certificates could not be renewed; it is tried again'),
@@ -54,6 +73,7 @@ export function startBackground({ kernel, telemetry, auditSigning, renewTls }: B
   return {
     async stop() {
       clearInterval(renewal);
+      stopNoting();
       await jobs.stop();
       stopping.abort();
       await sequencing;

@@ -1,10 +1,13 @@
-import type { CmsSigner } from '../../core/cms/signed-data.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { ATTRIBUTE_TYPE } from '../../core/x509/oids.ts';
 import type { RequestTemplate } from '../../protocols/est/csr-attributes.ts';
 import { estPlugin } from '../../protocols/est/http.ts';
+import { cmpPlugin } from '../../protocols/cmp/http.ts';
+import { scepPlugin } from '../../protocols/scep/http.ts';
+import { OCSP_PREFIX, statusServices } from '../../protocols/status/http.ts';
+import { OCSP_SETTINGS } from '../../protocols/status/service.ts';
 import { registerApi } from '../api/api.ts';
 import { installationDoctor } from '../api/doctor-checks.ts';
 import type { Configuration } from '../configuration/configuration.ts';
@@ -17,15 +20,18 @@ import {
   type ListenerContext,
   type ListenerName,
 } from '../http/listener.ts';
-import { listen, stopListeners } from '../http/listening.ts';
+import { listen, portOf, stopListeners } from '../http/listening.ts';
 import type { Pressure } from '../http/pressure.ts';
 import type { TlsIdentity } from '../http/tls-settings.ts';
 import type { ListenerUrls } from '../installation/announcement.ts';
 import { registerHealth, type HealthSources } from '../telemetry/health.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { registerAuthorityCertificates } from './authority-certificates.ts';
+import { deviceUrls } from './device-urls.ts';
+import { keyPackageSigner } from './key-package-signer.ts';
 import type { Kernel } from './kernel.ts';
+import { statusObserver } from './observers.ts';
 import type { OwnTls } from './own-tls.ts';
+import { challengeOffice, scepDependencies } from './scep-door.ts';
 import { VERSION } from './version.ts';
 
 /** The four listeners, open. */
@@ -43,10 +49,10 @@ export interface DoorParts {
   readonly telemetry: Telemetry;
   readonly pressure: Pressure;
   readonly tls: OwnTls;
+  /** The root that our own TLS certificates lead to, DER. */
+  readonly tlsRoot: Uint8Array;
   readonly auditPublicKey: Uint8Array;
   readonly ownToken: string | undefined;
-  /** Signs the keys EST makes for devices. */
-  readonly keyPackageSigner: (endpoint: Endpoint) => Promise<CmsSigner>;
 }
 
 /** Registers every route on its listener and listens. */
@@ -66,16 +72,24 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   };
   const health: HealthSources = { store: () => kernel.store.databaseTime(), tokens: () => keys.health() };
   registerHealth(listeners.plain.app, health);
-  registerAuthorityCertificates(listeners.plain.app, kernel.authorities);
+  const status = statusServices({ ...kernel, observe: statusObserver(telemetry) });
+  listeners.plain.shortcut({ prefix: OCSP_PREFIX, handler: status.ocsp });
+  await listeners.plain.app.register(status.downloads);
   await listeners.mtls.app.register(
     estPlugin({
       ...kernel,
       templates: { templateFor: (endpoint) => templateFor(kernel, endpoint) },
-      keyPackageSigner: parts.keyPackageSigner,
+      keyPackageSigner: (endpoint) => keyPackageSigner(kernel, endpoint),
     }),
   );
+  const cmp = cmpPlugin(kernel);
+  await listeners.plain.app.register(cmp);
+  await listeners.mtls.app.register(cmp);
+  const scep = scepDependencies(kernel, telemetry);
+  await listeners.plain.app.register(scepPlugin(scep));
+  await listeners.tls.app.register(scepPlugin({ ...scep, challengeOffice: challengeOffice(kernel, telemetry) }));
   registerHealth(listeners.admin.app, health);
-  await registerAdministration(listeners.admin, parts);
+  await registerAdministration(listeners, parts);
 
   const all = Object.values(listeners);
   const close = (): Promise<void> => stopListeners(all, configuration.limits.shutdownGraceSeconds);
@@ -88,12 +102,18 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   }
 }
 
-function registerAdministration(listener: Listener, parts: DoorParts): Promise<void> {
-  const { configuration, kernel, keys, telemetry, tls, auditPublicKey, ownToken } = parts;
-  return registerApi(listener.app, {
+function registerAdministration(
+  listeners: Readonly<Record<ListenerName, Listener>>,
+  parts: DoorParts,
+): Promise<void> {
+  const { configuration, kernel, keys, telemetry, tls, tlsRoot, auditPublicKey, ownToken } = parts;
+  return registerApi(listeners.admin.app, {
     version: VERSION,
     ...kernel,
     auditPublicKey,
+    deviceUrls: () => deviceUrls(configuration, (name) => portOf(listeners[name])),
+    tlsRoot,
+    ocspLifetimes: OCSP_SETTINGS,
     doctor: installationDoctor({
       configuration,
       store: kernel.store,

@@ -1,5 +1,12 @@
+import { localBuilder } from '../../core/authority/crl-building.ts';
+import { workerBuilder } from '../../core/authority/crl-worker-builder.ts';
+import type { CrlDatabase } from '../../core/authority/crl-worker.ts';
+import { Crls } from '../../core/authority/crls.ts';
 import { AuthorityDirectory } from '../../core/authority/directory.ts';
+import { DataKeys } from '../../core/authority/data-keys.ts';
 import { ProfileDirectory } from '../../core/authority/profiles.ts';
+import { RevocationView } from '../../core/authority/revocation-view.ts';
+import { ServiceIdentities } from '../../core/authority/service-identities.ts';
 import { credentialVerifier, type CredentialVerifier } from '../../core/enrollment/credentials.ts';
 import { StoredEndpoints } from '../../core/enrollment/endpoints.ts';
 import { Hall, type EnrollmentObserver } from '../../core/enrollment/hall.ts';
@@ -22,6 +29,13 @@ export interface Kernel {
   readonly credentials: CredentialVerifier;
   readonly hall: Hall;
   readonly secretHash: SecretHash;
+  /** What seals the readable secrets of a tenant. */
+  readonly dataKeys: DataKeys;
+  /** The keys Muster serves the devices of an authority with. */
+  readonly identities: ServiceIdentities;
+  readonly crls: Crls;
+  /** What this node knows of revocations, once it is started. */
+  readonly revocations: RevocationView;
 }
 
 /** What a kernel is built on. */
@@ -32,6 +46,10 @@ export interface KernelParts {
   /** Where relying parties reach the plain listener: goes into AIA and CDP. */
   readonly publicUrl: string;
   readonly observer: EnrollmentObserver;
+  /** Where workers that build long CRLs read; without it, they are built on the event loop. */
+  readonly database?: CrlDatabase;
+  /** Told what goes wrong in the background. */
+  readonly report: (error: unknown) => void;
   readonly approvals: Approvals;
   /** For tests: stops the process between the steps of an enrolment. */
   readonly faultPoint?: (point: FaultPoint) => Promise<void>;
@@ -39,12 +57,17 @@ export interface KernelParts {
 
 /** Wires the kernel. */
 export async function composeKernel(parts: KernelParts): Promise<Kernel> {
-  const { store, keys, shortLived, publicUrl, observer, approvals, faultPoint } = parts;
+  const { store, keys, shortLived, publicUrl, database, observer, report, approvals, faultPoint } = parts;
   const profiles = new ProfileDirectory(store);
   const authorities = new AuthorityDirectory(store, keys, publicUrl);
   const endpoints = new StoredEndpoints(store, profiles);
   const hash = secretHash(await hashKey(store));
-  const credentials = credentialVerifier({ store, shortLived, authorities, secretHash: hash });
+  const dataKeys = new DataKeys(store, keys);
+  const identities = new ServiceIdentities({ store, keys, authorities });
+  const build = database === undefined ? localBuilder(store) : workerBuilder(store, database);
+  const crls = new Crls({ store, authorities, build });
+  const revocations = new RevocationView({ store, hints: shortLived, report });
+  const credentials = credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys });
   const hall = new Hall({
     store,
     authorities,
@@ -56,5 +79,17 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
     nodeId: newId(),
     ...(faultPoint && { faultPoint }),
   });
-  return { store, authorities, profiles, endpoints, credentials, hall, secretHash: hash };
+  return {
+    store,
+    authorities,
+    profiles,
+    endpoints,
+    credentials,
+    hall,
+    secretHash: hash,
+    dataKeys,
+    identities,
+    crls,
+    revocations,
+  };
 }

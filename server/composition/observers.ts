@@ -1,6 +1,8 @@
+import type { CrlAlarm } from '../../core/authority/crl-schedule.ts';
 import type { EnrollmentObserver } from '../../core/enrollment/hall.ts';
 import type { TokenHealth } from '../../core/keys/key-store.ts';
 import type { AuditAlarm } from '../../core/audit/audit-sequencer.ts';
+import type { OcspObserver } from '../../protocols/status/ocsp-http.ts';
 import { EVENTS } from '../telemetry/events.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -47,5 +49,19 @@ export function auditObserver(telemetry: Telemetry): (alarm: AuditAlarm) => void
     if (kind === 'fork')
       telemetry.event('audit.fork', { tenant, detail: error instanceof Error ? error.message : String(error) });
     else telemetry.log.error({ tenant, error }, 'the audit log could not be sequenced; it is tried again');
+  };
+}
+
+/** Alarms when a CRL cannot be signed. */
+export function crlAlarm(telemetry: Telemetry): CrlAlarm {
+  return ({ authority, scope }, error) =>
+    telemetry.event('crl.overdue', { authority, scope, reason: error.reason, detail: error.message });
+}
+
+/** Counts the answers of the OCSP responder; what is our own fault is logged. */
+export function statusObserver(telemetry: Telemetry): OcspObserver {
+  return (source, error) => {
+    telemetry.metrics.countStatus(source);
+    if (source === 'internalError') telemetry.log.error({ error }, 'an OCSP request could not be answered');
   };
 }

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 
 import { InternalError } from '../../core/errors/muster-error.ts';
+import type { CrlDatabase } from '../../core/authority/crl-worker.ts';
 import type { FaultPoint } from '../../core/enrollment/issuance.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
@@ -13,7 +14,6 @@ import { Pressure } from '../http/pressure.ts';
 import { announce, type Announcement, type ListenerUrls } from '../installation/announcement.ts';
 import { auditSigning } from '../installation/audit-signing.ts';
 import { openDataFolder, readIfPresent, writeWhole, type DataFolder } from '../installation/data-folder.ts';
-import { keyPackageSigners } from '../installation/key-package-signing.ts';
 import { createFirstToken, DEFAULT_ALGORITHMS, ensureDefaultTenant } from '../installation/first-start.ts';
 import { createLog, flushLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -82,15 +82,19 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     keys,
     shortLived,
     publicUrl: configuration.publicUrls.plain ?? `http://${hostname()}:${configuration.listeners.plain.port}`,
+    database: crlDatabase(configuration.store),
     observer: enrollmentObserver(telemetry),
+    report,
     approvals: { waiting: () => undefined },
     ...(overrides.faultPoint && { faultPoint: overrides.faultPoint }),
   });
+  metrics.watchRevocations(kernel.revocations);
+  await kernel.revocations.start();
+  opened.defer(() => kernel.revocations.stop());
   if (store.engine === 'sqlite') await kernel.hall.resumeInterrupted(true).catch(report);
   const signing = await auditSigning(store, keys, defaultToken, folder.checkpoints);
   const issuer = await kernel.authorities.issuer(issuing.tenant, issuing.id);
   const tls = await OwnTls.open({ store, issuer, folder, names: configuration.publicNames });
-  const keyPackageSigner = keyPackageSigners({ store, keys, token: defaultToken, authorities: kernel.authorities });
   const doors = await openDoors({
     configuration,
     kernel,
@@ -98,15 +102,16 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     telemetry,
     pressure,
     tls,
+    tlsRoot: root.certificate,
     auditPublicKey: signing.signer.publicKey,
     ownToken,
-    keyPackageSigner,
   });
   opened.defer(() => doors.close());
   const background = startBackground({
     kernel,
     telemetry,
     auditSigning: signing,
+    node: `${hostname()}:${configuration.listeners.admin.port}`,
     renewTls: () => tls.renewIfDue((identity) => doors.renew(identity)),
   });
   opened.defer(() => background.stop());
@@ -134,6 +139,7 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
       return announce({
         store,
         secretHash: kernel.secretHash,
+        dataKeys: kernel.dataKeys,
         folder,
         endpoint,
         urls: doors.urls,
@@ -143,6 +149,10 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function crlDatabase(settings: Configuration['store']): CrlDatabase {
+  return settings.engine === 'sqlite' ? settings : { engine: 'postgres', url: settings.url.reveal() };
 }
 
 /** The first administrator's token stands in a file; once one exists, nothing makes another behind anybody's back. */

@@ -46,6 +46,7 @@ export const HTTP_STATUS: Readonly<Record<ReasonCode, number>> = {
   'hsm-unavailable': 503,
   'hsm-pin-refused': 503,
   'store-unavailable': 503,
+  'decider-unavailable': 503,
   overloaded: 503,
   'shutting-down': 503,
   internal: 500,

@@ -16,6 +16,7 @@ import { DeviceResponse } from './device-response.ts';
 import { type FaultRendering, renderFaults, sendFault } from './fault-rendering.ts';
 import { answerUnknownRoutes } from './not-found.ts';
 import type { Pressure } from './pressure.ts';
+import { type Shortcut, Shortcuts } from './shortcut.ts';
 import { secureContextOptions, type TlsIdentity, tlsServerOptions } from './tls-settings.ts';
 
 /** The four doors: real clients need opposite things of them (README). */
@@ -59,6 +60,8 @@ export interface ObservedRequest {
 export interface Listener {
   readonly name: ListenerName;
   readonly app: FastifyInstance;
+  /** Answers a path prefix on Node's server itself, before the framework sees the request. */
+  shortcut(shortcut: Shortcut): void;
   /** Puts renewed certificates in force for new connections; does nothing on a listener without TLS. */
   renew(identity: TlsIdentity): void;
 }
@@ -79,12 +82,16 @@ export function createPlainListener(context: ListenerContext): Listener {
 
 /** EST and CMP: asks for a client certificate, verifies none, resumes no session. */
 export function createMutualTlsListener(context: ListenerContext, identity: TlsIdentity): Listener {
-  return createDeviceTlsListener('mtls', context, identity, true);
+  return createDeviceTlsListener('mtls', context, identity, httpOptions(context.limits, strictHeaderBytes));
 }
 
-/** SCEP over HTTPS, ACME, the attestation front door: never asks for a client certificate (S10). */
+/**
+ * SCEP over HTTPS, ACME, the attestation front door: never asks for a client certificate (S10), and is as lenient as the plain
+ * one, because the same devices speak to it.
+ */
 export function createTlsListener(context: ListenerContext, identity: TlsIdentity): Listener {
-  return createDeviceTlsListener('tls', context, identity, false);
+  const lenient = { ...httpOptions(context.limits, lenientHeaderBytes), requireHostHeader: false };
+  return createDeviceTlsListener('tls', context, identity, lenient);
 }
 
 /** REST, OpenAPI, metrics, dashboard. */
@@ -94,14 +101,14 @@ export function createAdminListener(context: ListenerContext, identity: TlsIdent
 }
 
 function createDeviceTlsListener(
-  name: ListenerName,
+  name: 'mtls' | 'tls',
   context: ListenerContext,
   identity: TlsIdentity,
-  requestCertificate: boolean,
+  http: ServerOptions,
 ): Listener {
   const options = {
-    ...httpOptions(context.limits, strictHeaderBytes),
-    ...tlsServerOptions(identity, requestCertificate),
+    ...http,
+    ...tlsServerOptions(identity, name === 'mtls'),
     ServerResponse: DeviceResponse,
   };
   return createListener(name, context, 'text', () => createHttpsServer(options));
@@ -113,27 +120,36 @@ function createListener(
   rendering: FaultRendering,
   createServer: () => Server,
 ): Listener {
-  const app = fastify(fastifyOptions(context, rendering, createServer));
+  const shortcuts = new Shortcuts({ listener: name, ...context });
+  const app = fastify(fastifyOptions(context, rendering, shortcuts, createServer));
   // Devices send what they like as Content-Type (S7): each protocol says what it parses, nothing is parsed unasked.
   if (rendering === 'text') app.removeAllContentTypeParsers();
   renderFaults(app, rendering);
   answerUnknownRoutes(app, rendering);
   guardPressure(app, context.pressure);
   observeRequests(app, name, context.observe);
-  closeConnectionsWhileStopping(app);
-  return { name, app, renew: (identity) => renewCertificates(app.server, identity) };
+  closeConnectionsWhileStopping(app, shortcuts);
+  return {
+    name,
+    app,
+    shortcut: (shortcut) => shortcuts.add(shortcut),
+    renew: (identity) => renewCertificates(app.server, identity),
+  };
 }
 
 function fastifyOptions(
   context: ListenerContext,
   rendering: FaultRendering,
+  shortcuts: Shortcuts,
   createServer: () => Server,
 ): FastifyServerOptions {
   const serverFactory: FastifyServerFactory = (handler) => {
     const server = createServer();
     if (context.limits.connections > 0) server.maxConnections = context.limits.connections;
     limitConnectionsPerSource(server, context.limits.connectionsPerSource);
-    server.on('request', handler);
+    server.on('request', (request, response) => {
+      if (!shortcuts.handle(request, response)) handler(request, response);
+    });
     return server;
   };
   return {
@@ -179,10 +195,11 @@ function observeRequests(app: FastifyInstance, listener: ListenerName, observe: 
 }
 
 /** An answer given while we stop tells the client not to use the connection again: it would race with our close. */
-function closeConnectionsWhileStopping(app: FastifyInstance): void {
+function closeConnectionsWhileStopping(app: FastifyInstance, shortcuts: Shortcuts): void {
   let stopping = false;
   app.addHook('preClose', (done) => {
     stopping = true;
+    shortcuts.stop();
     done();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {

@@ -10,6 +10,11 @@ export interface ListenAddress {
 /** Starts a listener and returns the port it got. Rejects with the system's error (EADDRINUSE, EACCES). */
 export async function listen(listener: Listener, address: ListenAddress): Promise<number> {
   await listener.app.listen({ host: address.host, port: address.port });
+  return portOf(listener);
+}
+
+/** The port of a listener that listens. */
+export function portOf(listener: Listener): number {
   return (listener.app.server.address() as AddressInfo).port;
 }
 

@@ -1,10 +1,14 @@
 import { certificateFingerprint } from '../../core/x509/certificate.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
+import { createMacSecret, type IssuedMacSecret } from '../../core/enrollment/sealed-secrets.ts';
 import { createSecret, type SecretHash } from '../../core/enrollment/secrets.ts';
+import type { DataKeys } from '../../core/authority/data-keys.ts';
 import type { Secret } from '../../core/keys/secret.ts';
 import type { Store } from '../../core/store/store.ts';
 import { writeWhole, type DataFolder } from './data-folder.ts';
+import { cmpCommand } from './cmp-command.ts';
 import { estCommand } from './est-command.ts';
+import { scepCommand } from './scep-command.ts';
 
 /** The base URLs of the listeners, as reached on this host. */
 export interface ListenerUrls {
@@ -34,6 +38,7 @@ export interface Announcement extends ListenerUrls {
 export interface AnnouncementSource {
   readonly store: Store;
   readonly secretHash: SecretHash;
+  readonly dataKeys: Pick<DataKeys, 'sealer'>;
   readonly folder: DataFolder;
   readonly endpoint: Endpoint;
   readonly urls: ListenerUrls;
@@ -48,6 +53,8 @@ export async function announce(source: AnnouncementSource): Promise<Announcement
   const { folder, endpoint, urls, root } = source;
   const password = await oneTimeSecret(source);
   const est = await oneTimeSecret(source);
+  const scep = await oneTimeSecret(source);
+  const cmp = await oneTimeMacSecret(source);
   return {
     ...urls,
     rootCertificate: folder.rootCertificate,
@@ -55,7 +62,11 @@ export async function announce(source: AnnouncementSource): Promise<Announcement
     adminTokenFile: folder.adminToken,
     endpoint: endpoint.label,
     enrollmentPassword: password.reveal(),
-    commands: { est: estCommand(urls.mtls, endpoint.label, folder.rootCertificate, est) },
+    commands: {
+      est: estCommand(urls.mtls, endpoint.label, folder.rootCertificate, est),
+      cmp: cmpCommand(urls.plain, endpoint.label, folder.rootCertificate, cmp),
+      scep: scepCommand(urls.plain, endpoint.label, folder.rootCertificate, scep),
+    },
   };
 }
 
@@ -108,4 +119,17 @@ async function oneTimeSecret({ store, secretHash, endpoint }: AnnouncementSource
     }),
   );
   return issued.secret;
+}
+
+async function oneTimeMacSecret({ store, dataKeys, endpoint }: AnnouncementSource): Promise<IssuedMacSecret> {
+  const sealer = await dataKeys.sealer(endpoint.tenant);
+  return store.unit((tx) =>
+    createMacSecret(tx, sealer, store.clock.now(), {
+      tenant: endpoint.tenant,
+      endpoint: endpoint.id,
+      usage: 'one-time',
+      lifetimeSeconds: SECRET_LIFETIME_SECONDS,
+      createdBy: 'system:announcement',
+    }),
+  );
 }

@@ -7,6 +7,8 @@ import type { AuthorityRow, TenantRow } from '../../core/authority/tables.ts';
 import { InternalError, StateError } from '../../core/errors/muster-error.ts';
 import type { EndpointSettings, EstSettings } from '../../core/enrollment/endpoint.ts';
 import { createEndpoint } from '../../core/enrollment/endpoints.ts';
+import { OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
+import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
 import { newId } from '../../core/store/id.ts';
@@ -39,9 +41,13 @@ const EST: EstSettings = {
   csrAttributes: 'none',
 };
 
-/** An endpoint open for EST to a password, to a certificate of ours and to a registration authority. */
+/** An endpoint open to a secret, to a certificate of ours and to a registration authority. */
 const DEFAULT_ENDPOINT: EndpointSettings = {
-  protocols: { est: EST },
+  protocols: {
+    est: EST,
+    scep: { ...OPEN_SCEP, authenticators: ['password', 'certificate', 'ra'] },
+    cmp: { ...OPEN_CMP, centralKeyGeneration: true },
+  },
   attestation: 'off',
   admission: [],
   approval: 'automatic',
@@ -53,7 +59,10 @@ const DEFAULT_ENDPOINT: EndpointSettings = {
 /** Where registration authorities enrol: none of them makes another. */
 const REGISTRATION_AUTHORITY_ENDPOINT: EndpointSettings = {
   ...DEFAULT_ENDPOINT,
-  protocols: { est: { ...EST, authenticators: ['password', 'certificate'] } },
+  protocols: {
+    est: { ...EST, authenticators: ['password', 'certificate'] },
+    cmp: { ...OPEN_CMP, authenticators: ['mac', 'certificate'] },
+  },
 };
 
 /** A tenant with everything its first endpoint needs. */

@@ -12,6 +12,9 @@ export const EVENTS = {
   'token.pin-refused': 'error',
   'audit.fork': 'error',
   'job.dead': 'error',
+  'scep.legacy-used': 'warn',
+  'scep.legacy-refused': 'warn',
+  'crl.overdue': 'error',
 } as const;
 
 export type EventName = keyof typeof EVENTS;

@@ -19,7 +19,27 @@ export const METRICS = {
     help: 'Answers to enrolment requests.',
     labels: ['protocol', 'outcome', 'reason'],
   },
+  ocspResponses: {
+    name: 'muster_ocsp_responses_total',
+    help: 'Answers to OCSP requests by where they came from, or by their failure.',
+    labels: ['source'],
+  },
+  revocationViewAge: {
+    name: 'muster_revocation_view_age_seconds',
+    help: 'How long ago this node last asked the database for revocations; beyond 2 it answers nothing from memory.',
+    labels: [],
+  },
+  revocationDelay: {
+    name: 'muster_revocation_delay_seconds',
+    help: 'From the commit of a revocation, by the clock of the database, to its effect on this node.',
+    labels: [],
+  },
   events: { name: 'muster_events_total', help: 'Events by name, as in the log.', labels: ['event'] },
+  scepLegacy: {
+    name: 'muster_scep_legacy_total',
+    help: 'SCEP messages that rest on MD5 or single DES: devices of old, or a downgrade by somebody in the middle.',
+    labels: ['algorithm', 'accepted'],
+  },
   tokenUp: {
     name: 'muster_hsm_token_up',
     help: '1 while the PKCS#11 token answers, else 0.',

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import type { ReasonCode } from '../../core/errors/reasons.ts';
 import type { EnrollmentOutcome, EventName } from './events.ts';
 import { DURATION_BUCKETS, METRICS } from './metric-names.ts';
@@ -42,7 +43,15 @@ export class Metrics {
     registers: [this.#registry],
   });
   readonly #enrollments = this.#counter(METRICS.enrollments);
+  readonly #ocspResponses = this.#counter(METRICS.ocspResponses);
+  readonly #revocationDelay = new Histogram({
+    name: METRICS.revocationDelay.name,
+    help: METRICS.revocationDelay.help,
+    buckets: DURATION_BUCKETS,
+    registers: [this.#registry],
+  });
   readonly #events = this.#counter(METRICS.events);
+  readonly #scepLegacy = this.#counter(METRICS.scepLegacy);
 
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.#registry });
@@ -74,6 +83,24 @@ export class Metrics {
   /** Counts an answer to an enrolment request; `reason` where there is one. */
   countEnrollment(protocol: string, outcome: EnrollmentOutcome, reason?: ReasonCode): void {
     this.#enrollments.inc({ protocol, outcome, reason: reason ?? '' });
+  }
+
+  /** Counts a SCEP message that rests on a broken algorithm. */
+  countScepLegacy(algorithm: 'md5' | 'des', accepted: boolean): void {
+    this.#scepLegacy.inc({ algorithm, accepted: String(accepted) });
+  }
+
+  /** Counts an answer to an OCSP request. */
+  countStatus(source: string): void {
+    this.#ocspResponses.inc({ source });
+  }
+
+  /** Watches how this node follows revocations: the age of its view when scraped, and each change it learns of. */
+  watchRevocations(view: Pick<RevocationView, 'ageMs' | 'subscribe'>): void {
+    this.#gauge(METRICS.revocationViewAge, (gauge) => gauge.set(view.ageMs / 1000));
+    view.subscribe((changes = []) => {
+      for (const { changedAt, seenAt } of changes) this.#revocationDelay.observe((seenAt - changedAt) / 1000);
+    });
   }
 
   countEvent(event: EventName): void {

@@ -66,9 +66,18 @@ async function startServer(): Promise<{ child: ChildProcess; ready: BenchServerR
   const port = String(await freePort());
   const child = fork(new URL('./bench-server.ts', import.meta.url), [port], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    execArgv: startFlags(),
   });
   const [ready] = (await once(child, 'message')) as [BenchServerReady];
   return { child, ready };
+}
+
+/** What `npm start` tells Node about memory. */
+function startFlags(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    readonly scripts: Readonly<Record<'start', string>>;
+  };
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }
 
 function clientOf({ mtls, root, password }: BenchServerReady): Client {

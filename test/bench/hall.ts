@@ -137,6 +137,7 @@ async function openInstallation(algorithm: KeyAlgorithm, postgresUrl: string | u
     publicUrl: 'http://localhost:8080',
     observer: { decided: () => undefined },
     approvals: { waiting: () => undefined },
+    report: () => undefined,
   });
   const endpoint = (await kernel.endpoints.resolve(undefined))!;
   const owned = opened.move();

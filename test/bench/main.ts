@@ -5,10 +5,13 @@ import { parseArgs } from 'node:util';
 
 import { startPostgres } from '../support/postgres-server.ts';
 import { measureAsn1 } from './asn1.ts';
+import { measureCmp } from './cmp.ts';
 import { measureEst } from './est.ts';
 import { figure, type Figure } from './figure.ts';
 import { measureFairness, measureHall } from './hall.ts';
 import { measureKeys } from './keys.ts';
+import { measureScepOracle } from './scep-oracle.ts';
+import { measureScep } from './scep.ts';
 import { measureStart } from './start.ts';
 import { measureStore } from './store.ts';
 
@@ -36,6 +39,9 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
     }
   },
   est: () => measureEst(),
+  cmp: measureCmp,
+  scep: measureScep,
+  'scep-oracle': () => measureScepOracle(),
   start: measureStart,
   fairness: measureFairness,
 };

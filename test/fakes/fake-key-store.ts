@@ -1,8 +1,9 @@
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { constants, type KeyObject, privateDecrypt, randomBytes } from 'node:crypto';
 
 import { InternalError, PolicyError, UpstreamError } from '../../core/errors/muster-error.ts';
 import type { GenerateKey, KeyStore, TokenHealth, TokenKey, TokenKeyDescription } from '../../core/keys/key-store.ts';
 import { formatKeyUri, type KeyUri, parseKeyUri } from '../../core/keys/key-uri.ts';
+import { RsaDecryption, type RsaPrivateOperations } from '../../core/keys/rsa-decryption.ts';
 import { spkiSha256 } from '../../core/x509/public-key.ts';
 import { makeKey, publicKeyOf, signWith } from '../support/test-pki.ts';
 
@@ -88,10 +89,12 @@ export class FakeKeyStore implements KeyStore {
   }
 
   #keyOf(uri: KeyUri, algorithm: GenerateKey['algorithm'], privateKey: KeyObject): TokenKey {
+    const publicKey = publicKeyOf(privateKey);
+    let decryption: RsaDecryption | undefined;
     return {
       uri,
       algorithm,
-      publicKey: publicKeyOf(privateKey),
+      publicKey,
       inMemory: false,
       sign: async (signatureAlgorithm, data) => {
         this.attempts += 1;
@@ -102,9 +105,24 @@ export class FakeKeyStore implements KeyStore {
         if (this.#fault === 'signed-but-away') throw new UpstreamError('hsm-unavailable', 'the token is away');
         return signWith(privateKey, signatureAlgorithm, data);
       },
-      decryptRsa: () => Promise.reject(new PolicyError('key-not-allowed', 'this key does not decrypt')),
+      signLegacy: () => Promise.reject(new PolicyError('key-not-allowed', 'this key signs no broken digests')),
+      decryptRsa: async (padding, ciphertext, { length }) => {
+        this.attempts += 1;
+        this.#assertThere();
+        decryption ??= new RsaDecryption(publicKey);
+        return decryption.decrypt(bareRsa(privateKey), padding, ciphertext, length);
+      },
     };
   }
+}
+
+function bareRsa(privateKey: KeyObject): RsaPrivateOperations {
+  const padding = constants.RSA_NO_PADDING;
+  return {
+    decryption: 'raw',
+    raw: async (block) => privateDecrypt({ key: privateKey, padding }, block),
+    unwrap: () => Promise.reject(new InternalError('this token leaves the padding to who asks')),
+  };
 }
 
 const PROTECTED = {

@@ -12,6 +12,8 @@ export interface FuzzTarget {
   decode(bytes: Uint8Array): unknown;
   /** The typed errors that the decoder documents. */
   readonly allowedErrors: readonly ErrorType[];
+  /** Ends what the decoder started. */
+  end?(): Promise<void>;
 }
 
 type ErrorType = abstract new (...parameters: never[]) => Error;
@@ -27,6 +29,7 @@ export interface FuzzRun {
   /** Seed of the generator: a run can be repeated. */
   readonly seed: number;
   readonly maxMillisPerInput: number;
+  readonly end?: () => Promise<void>;
 }
 
 /** One line of the table. */
@@ -55,6 +58,14 @@ export class FuzzFailure extends Error {
  * @throws FuzzFailure at the first input that is answered with an undocumented error or too late
  */
 export async function runFuzz(run: FuzzRun): Promise<FuzzReport> {
+  try {
+    return await feed(run);
+  } finally {
+    await run.end?.();
+  }
+}
+
+async function feed(run: FuzzRun): Promise<FuzzReport> {
   const random = new Random(run.seed);
   const seeds = prepareSeeds(run.seeds);
   for (const { bytes } of seeds) {

@@ -1,8 +1,19 @@
 import type { FuzzTarget } from './run-fuzz.ts';
 import { asn1Targets } from './targets/asn1.ts';
+import { cmpTargets } from './targets/cmp-messages.ts';
+import { cmpServiceTargets } from './targets/cmp-service.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { estTargets } from './targets/est.ts';
+import { scepTargets } from './targets/scep-messages.ts';
 import { x509Targets } from './targets/x509.ts';
 
 /** Every decoder that meets octets from the network. One file a folder of the product. */
-export const FUZZ_TARGETS: readonly FuzzTarget[] = [...asn1Targets, ...x509Targets, ...cmsTargets, ...estTargets];
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [
+  ...asn1Targets,
+  ...x509Targets,
+  ...cmsTargets,
+  ...cmpTargets,
+  ...cmpServiceTargets,
+  ...estTargets,
+  ...scepTargets,
+];

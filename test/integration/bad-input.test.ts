@@ -40,7 +40,7 @@ describe('the whole product answers EST', () => {
 
   beforeAll(async () => {
     server = await MusterServer.start();
-    user = basic('r1', await createPassword(server, { usage: 'device', username: 'r1' }));
+    user = basic('r1', await createPassword(server, { kind: 'device', username: 'r1' }));
     await api(server, 'POST', '/endpoints', { label: 'closed' });
     await api(server, 'POST', '/endpoints', {
       label: 'guarded',

@@ -47,7 +47,7 @@ describe('the first start', () => {
       adminTokenFile: join(server.dataFolder, 'admin-token'),
       endpoint: 'default',
       enrollmentPassword: expect.stringMatching(/^[0-9a-z]{32}$/),
-      commands: { est: expect.any(String) },
+      commands: expect.objectContaining({ est: expect.any(String), scep: expect.any(String) }),
     });
     const ports = [server.plain, server.mtls, server.ready.tls, server.admin].map((url) => Number(new URL(url).port));
     expect(ports).toEqual([0, 1, 2, 3].map((offset) => ports[0]! + offset));

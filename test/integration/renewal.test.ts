@@ -4,7 +4,7 @@ import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { revokeCertificate } from '../../core/authority/certificates.ts';
+import { revokeCertificate } from '../../core/authority/revocation.ts';
 import { type Certificate, parseCertificate, subjectAltName } from '../../core/x509/certificate.ts';
 import { generalNameToText } from '../../core/x509/general-name.ts';
 import { decodePem } from '../../core/x509/pem.ts';
@@ -101,7 +101,8 @@ describe('renewal, and what a credential is good for', () => {
     expect((await ask()).status).toBe(200);
     const [row] = await server.certificatesOf('revoked');
     const { store } = server.server.kernel;
-    await store.unit((tx) => revokeCertificate(tx, row!.tenant, row!.id, 1, store.clock.now()));
+    const revocation = { tenant: row!.tenant, certificateId: row!.id, reason: 'keyCompromise', actor: 'test' } as const;
+    await store.unit((tx) => revokeCertificate(tx, { ...revocation, at: store.clock.now() }));
     const refused = await ask();
     expect(refused.status).toBe(403);
     expect(refused.text).toContain('revoked');

@@ -24,7 +24,7 @@ describe('strongSwan pki against the whole product', () => {
 
   beforeAll(async () => {
     server = await MusterServer.start();
-    password = await createPassword(server, { usage: 'device', username: 'swan' });
+    password = await createPassword(server, { kind: 'device', username: 'swan' });
   });
   afterAll(async () => server[Symbol.asyncDispose]());
 

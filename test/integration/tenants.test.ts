@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { isAuthorityKey, listAuthorities } from '../../core/authority/authorities.ts';
-import type { AuthorityRow } from '../../core/authority/tables.ts';
+import { ServiceIdentities } from '../../core/authority/service-identities.ts';
+import type { AuthorityRow, AuthorityTables } from '../../core/authority/tables.ts';
 import { InternalError } from '../../core/errors/muster-error.ts';
 import { parseKeyUri } from '../../core/keys/key-uri.ts';
 import { openServiceKey } from '../../core/keys/service-key.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
-import { keyPackageSigners } from '../../server/installation/key-package-signing.ts';
-import type { InstallationTables } from '../../server/installation/tables.ts';
 import { ComposedServer } from '../support/composed-server.ts';
 import {
   type Answer,
@@ -114,6 +113,7 @@ describe('two tenants in one installation', () => {
       if (method !== 'POST' && method !== 'PATCH') return undefined;
       if (path === '/endpoints') return { label: 'intruder', authority: 'issuing', profile: 'device' };
       if (path === '/secrets') return { endpoint: objects.label };
+      if (path.endsWith('/derive')) return { subject: 'intruder' };
       if (path === '/tokens') return { label: 'intruder', role: 'admin' };
       return {};
     }
@@ -284,18 +284,22 @@ describe('two tenants in one installation', () => {
     it('is refused it also where its stored identity was bent to that key', async () => {
       const { kernel, keys } = server.server;
       const { store } = kernel;
-      const endpoint = (await kernel.endpoints.resolve('acme'))!;
-      const issuing = authorities.find(({ id }) => id === endpoint.authority)!;
-      const bent = { uri: issuing.key_uri, certificate: Buffer.from(issuing.certificate).toString('base64') };
-      const row = { name: `key-package-signer:${issuing.id}`, value: Buffer.from(JSON.stringify(bent)) };
+      const { tenant, authority } = (await kernel.endpoints.resolve('acme'))!;
+      const issuing = authorities.find(({ id }) => id === authority)!;
+      const { certificate } = await kernel.identities.current(tenant, authority, 'key-generation');
       await store.unit(async (tx) => {
-        await tx.db<InstallationTables>().insertInto('installation').values(row).execute();
+        const mine = tx.forTenant<AuthorityTables>(tenant);
+        await mine.updateTable('service_identities', { key_uri: issuing.key_uri }).where('generation', '=', 1).execute();
+        await mine
+          .updateTable('certificates', { der: issuing.certificate })
+          .where('serial_number', '=', certificate.serialNumber)
+          .execute();
       });
-      const [token] = keys.health();
-      const signers = keyPackageSigners({ store, keys, token: token!.label, authorities: kernel.authorities });
-      await expect(signers(endpoint)).rejects.toThrow(InternalError);
+      const afresh = new ServiceIdentities({ store, keys, authorities: kernel.authorities });
+      await expect(afresh.current(tenant, authority, 'key-generation')).rejects.toThrow(InternalError);
       const home = (await kernel.endpoints.resolve('default'))!;
-      expect((await signers(home)).signatureAlgorithm).toBe('ecdsa-with-SHA256');
+      const { key } = await afresh.current(home.tenant, home.authority, 'key-generation');
+      expect(key.signatureAlgorithm).toBe('ecdsa-with-SHA256');
     });
   });
 });

@@ -1,5 +1,4 @@
 import { accept, idempotencyKey } from '../../core/enrollment/accept.ts';
-import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
 import { authenticatorsOf, type Endpoint } from '../../core/enrollment/endpoint.ts';
 import { asVerified, type PasswordFact, type TlsCertificateFact } from '../../core/enrollment/facts.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
@@ -19,6 +18,7 @@ import { keyIdentifier } from '../../core/x509/public-key.ts';
 import { parseSerialNumber } from '../../core/x509/serial-number.ts';
 import { defaultSignatureAlgorithm, verifySignature } from '../../core/x509/signature-algorithm.ts';
 import { signWith, type TestAuthority } from './test-pki.ts';
+import type { EstCredentials } from '../../protocols/est/authentication.ts';
 
 interface StoredPassword {
   readonly id: string;
@@ -29,7 +29,7 @@ interface StoredPassword {
 }
 
 /** Verifies credentials as the product does, against what is in memory: two authorities, some passwords, a list of revoked certificates. */
-export class InMemoryCredentials implements CredentialVerifier {
+export class InMemoryCredentials implements EstCredentials {
   /** Fingerprints of revoked certificates. */
   readonly revoked = new Set<string>();
   /** Calls of `tlsCertificate`, to see that status is looked up each time. */
@@ -152,7 +152,7 @@ export class InMemoryHall {
     const key = `${request.endpoint.id}:${bound}`;
     const earlier = this.#issued.get(key);
     if (earlier && request.proofOfPossession !== 'server-generated') {
-      return { kind: 'issued', enrollmentId: key, certificate: earlier, replayed: true };
+      return { kind: 'issued', enrollmentId: key, certificateId: key, certificate: earlier, replayed: true };
     }
     if (principal.secret?.usage === 'one-time') this.credentials?.bind(principal.secret.secretId, bound);
     if (request.endpoint.approval === 'manual' && !this.#approved.has(key)) {
@@ -161,7 +161,7 @@ export class InMemoryHall {
     }
     const certificate = this.#sign(request);
     this.#issued.set(key, certificate);
-    return { kind: 'issued', enrollmentId: key, certificate, replayed: false };
+    return { kind: 'issued', enrollmentId: key, certificateId: key, certificate, replayed: false };
   }
 
   #sign({ subject, subjectAltName, publicKey }: EnrollmentRequest): Uint8Array {

@@ -152,7 +152,7 @@ export interface ListedCertificate {
 /** Makes an enrolment secret through the API. Default: a one-time password for the endpoint `default`. */
 export async function createPassword(
   installation: Installation,
-  draft: { readonly endpoint?: string; readonly usage?: 'one-time' | 'device'; readonly username?: string } = {},
+  draft: { readonly endpoint?: string; readonly kind?: 'one-time' | 'device'; readonly username?: string } = {},
 ): Promise<string> {
   const { secret } = await api<{ secret: string }>(installation, 'POST', '/secrets', draft);
   return secret;

@@ -15,6 +15,8 @@ export type TestStoreOptions = Partial<SqliteOptions & PostgresOptions>;
 /** A database that a test may open several times. */
 export interface TestDatabase extends AsyncDisposable {
   readonly engine: Engine;
+  /** Path of the file, or URL. */
+  readonly location: string;
   open(options?: TestStoreOptions): Promise<Store>;
 }
 
@@ -39,6 +41,7 @@ async function sqliteDatabase(): Promise<TestDatabase> {
   const folder = await mkdtemp(join(tmpdir(), 'muster-store-'));
   return {
     engine: 'sqlite',
+    location: join(folder, 'muster.db'),
     open: (options = {}) => openSqlite({ ...options, limits: options.limits ?? {}, file: join(folder, 'muster.db') }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
@@ -48,6 +51,7 @@ async function postgresDatabase(): Promise<TestDatabase> {
   const url = await freshDatabase();
   return {
     engine: 'postgres',
+    location: url,
     open: (options = {}) => openPostgres({ ...options, limits: options.limits ?? {}, url }),
     // The whole cluster goes at the end of the run.
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
+import { revocationCommands } from './revocation.ts';
 
 interface Certificate {
   readonly id: string;
@@ -25,7 +26,10 @@ const columns: readonly Column<Certificate>[] = [
 
 /** `muster certificate …` */
 export function certificateCommands(program: Command, sessionOf: SessionOf): void {
-  const group = program.command('certificate').description('certificates that were issued or imported');
+  const group = program
+    .command('certificate')
+    .alias('cert')
+    .description('certificates that were issued or imported');
   addList(group, sessionOf);
   group
     .command('show <id>')
@@ -36,6 +40,7 @@ export function certificateCommands(program: Command, sessionOf: SessionOf): voi
       session.printObject(await session.client().get<Certificate>(`/certificates/${encodeURIComponent(id)}`));
     });
   addExport(group, sessionOf);
+  revocationCommands(group, sessionOf);
 }
 
 interface ListOptions {

@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { PLATFORM_NAMES } from '../../enrollment-guide/platform-names.ts';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseAssignments, parseCount, readSettingsFile } from '../values.ts';
@@ -41,12 +42,25 @@ function addReading(group: Command, sessionOf: SessionOf): void {
     );
   group
     .command('show <label>')
-    .description('show an endpoint and all its settings')
-    .addHelpText('after', '\nExample:\n  muster endpoint show default --json')
-    .action(async (label: string, _options: object, command: Command) => {
+    .description('show an endpoint and all its settings, or how a device enrols at it')
+    .addOption(new Option('--for <platform>', 'print what such a device is configured with').choices(PLATFORM_NAMES))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster endpoint show default --json\n  muster endpoint show branch --for ios-xe',
+    )
+    .action(async (label: string, { for: platform }: { for?: string }, command: Command) => {
       const session = sessionOf(command);
-      session.printObject(await session.client().get<Endpoint>(`/endpoints/${encodeURIComponent(label)}`));
+      const path = `/endpoints/${encodeURIComponent(label)}`;
+      if (platform === undefined) return session.printObject(await session.client().get<Endpoint>(path));
+      const guide = await session.client().get<Guide>(`${path}/configuration`, { platform });
+      if (session.options.json === true) session.printJson(guide);
+      else session.print(guide.text);
     });
+}
+
+/** A device's configuration, as far as it is shown here. */
+interface Guide {
+  readonly text: string;
 }
 
 const settingHelp = `
@@ -80,7 +94,7 @@ function addSet(group: Command, sessionOf: SessionOf): void {
     .option('--file <file>', 'more settings, YAML or JSON')
     .addHelpText(
       'after',
-      `${settingHelp}\n  muster endpoint set branch approval=manual retryAfterSeconds=30\n  muster endpoint set branch protocols.est.authenticators='[password]'\n  muster endpoint set branch protocols.est=null`,
+      `${settingHelp}\n  muster endpoint set branch approval=manual retryAfterSeconds=30\n  muster endpoint set branch protocols.est.authenticators='[password]'\n  muster endpoint set branch protocols.scep={} protocols.cmp={}\n  muster endpoint set branch protocols.scep.authenticators='[static-password, webhook]' decider.url=https://ra.example/decide\n  muster endpoint set branch protocols.est=null`,
     )
     .action(async (label: string, settings: string[], options: WritingOptions, command: Command) => {
       const session = sessionOf(command);

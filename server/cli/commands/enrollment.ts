@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
+import type { Fingerprints } from '../../../core/x509/fingerprints.ts';
+import { DIGEST_NAMES, FINGERPRINT_FORMS } from '../../enrollment-guide/fingerprints.ts';
 import type { SessionOf } from '../session.ts';
-import type { Column } from '../table.ts';
+import { type Column, formatFields } from '../table.ts';
 import { parseCount } from '../values.ts';
 
 interface Enrollment {
@@ -12,6 +14,8 @@ interface Enrollment {
   readonly subject: string;
   readonly reason?: string;
   readonly createdAt: string;
+  readonly requestFingerprints?: Fingerprints;
+  readonly publicKeyFingerprints?: Fingerprints;
 }
 
 const columns: readonly Column<Enrollment>[] = [
@@ -45,10 +49,29 @@ export function enrollmentCommands(program: Command, sessionOf: SessionOf): void
     .addHelpText('after', '\nExample:\n  muster enrollment show 0190b2a4-…')
     .action(async (id: string, _options: object, command: Command) => {
       const session = sessionOf(command);
-      session.printObject(await session.client().get<Enrollment>(`/enrollments/${encodeURIComponent(id)}`));
+      const enrollment = await session.client().get<Enrollment>(`/enrollments/${encodeURIComponent(id)}`);
+      if (session.options.json === true) session.printJson(enrollment);
+      else session.print(formatFields(fieldsOf(enrollment)));
     });
   addDecision(group, sessionOf, 'approve', 'let a waiting enrolment pass');
   addDecision(group, sessionOf, 'reject', 'refuse a waiting enrolment for good');
+}
+
+/** The members, with fingerprints at the end in both forms that devices print. */
+function fieldsOf({ requestFingerprints, publicKeyFingerprints, ...rest }: Enrollment): (readonly [string, unknown])[] {
+  return [
+    ...Object.entries(rest),
+    ...fingerprintFields('request', requestFingerprints),
+    ...fingerprintFields('public key', publicKeyFingerprints),
+  ];
+}
+
+function fingerprintFields(of: string, fingerprints: Fingerprints | undefined): (readonly [string, unknown])[] {
+  if (fingerprints === undefined) return [];
+  return (Object.entries(DIGEST_NAMES) as [keyof Fingerprints, string][]).flatMap(([digest, name]) => [
+    [`${of} ${name}`, FINGERPRINT_FORMS.colons(fingerprints[digest])] as const,
+    ['', FINGERPRINT_FORMS.words(fingerprints[digest])] as const,
+  ]);
 }
 
 function addDecision(group: Command, sessionOf: SessionOf, verb: 'approve' | 'reject', description: string): void {

@@ -1,12 +1,13 @@
 import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
-import { parseCount, parseDuration } from '../values.ts';
+import { parseCount, parseDuration, readSecretFile } from '../values.ts';
 
 interface EnrollmentSecret {
   readonly id: string;
   readonly endpoint: string;
-  readonly usage: string;
+  readonly kind: string;
+  readonly reference?: string;
   readonly username?: string;
   readonly subject?: string;
   readonly state: string;
@@ -16,7 +17,8 @@ interface EnrollmentSecret {
 const columns: readonly Column<EnrollmentSecret>[] = [
   { title: 'id', value: (row) => row.id, whole: true },
   { title: 'endpoint', value: (row) => row.endpoint },
-  { title: 'usage', value: (row) => row.usage },
+  { title: 'kind', value: (row) => row.kind },
+  { title: 'reference', value: (row) => row.reference },
   { title: 'user', value: (row) => row.username },
   { title: 'subject', value: (row) => row.subject },
   { title: 'state', value: (row) => row.state },
@@ -35,6 +37,7 @@ export function secretCommands(program: Command, sessionOf: SessionOf): void {
       sessionOf(command).printList(columns, '/secrets', {}, options.limit),
     );
   addCreate(group, sessionOf);
+  addDerive(group, sessionOf);
   group
     .command('revoke <id>')
     .description('revoke a secret that is not spent')
@@ -52,24 +55,62 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .description('make an enrolment secret; its text is printed this once')
     .option('--endpoint <label>', 'endpoint it opens', 'default')
     .addOption(
-      new Option('--usage <usage>', 'admits one request, or all of one user')
-        .choices(['one-time', 'device'])
+      new Option(
+        '--kind <kind>',
+        'one request, one user, a list of devices, a key to derive challenges from, a MAC, a key for the decider',
+      )
+        .choices(['one-time', 'device', 'static', 'derived', 'mac', 'decider'])
         .default('one-time'),
     )
+    .addOption(new Option('--usage <usage>', 'of a MAC secret: one request, or all').choices(['one-time', 'device']))
     .option('--username <name>', 'the only user name it goes with')
     .option('--subject <name>', 'the only device name it enrols')
-    .option('--lifetime <duration>', 'how long it may be used first', parseDuration, 86_400)
+    .option('--allow <names...>', 'devices a static secret enrols; * stands for any run of characters')
+    .option('--secret-file <file>', 'a static secret that was chosen (first line of the file); default: one is made')
+    .option('--lifetime <duration>', 'default: a day for what serves once, a year for the rest', parseDuration)
     .addHelpText(
       'after',
-      '\nExamples:\n  muster secret create --subject router1 --lifetime 2h\n  muster secret create --usage device --username ap-17 --lifetime 1y',
+      `
+Examples:
+  muster secret create --subject router1 --lifetime 2h
+  muster secret create --kind device --username ap-17 --lifetime 1y
+  muster secret create --kind static --allow 'branch-*' hub1 --secret-file challenge.txt
+  muster secret create --kind mac --subject router1
+  muster secret create --kind derived`,
     )
-    .action(async (options: { lifetime: number } & Record<string, unknown>, command: Command) => {
+    .action(async ({ allow, secretFile, lifetime, ...options }: CreateOptions, command: Command) => {
       const session = sessionOf(command);
-      const { endpoint, usage, username, subject, lifetime } = options;
-      session.printObject(
-        await session
-          .client()
-          .post<object>('/secrets', { endpoint, usage, username, subject, lifetimeSeconds: lifetime }),
-      );
+      const body = {
+        ...options,
+        allowed: allow,
+        ...(secretFile !== undefined && { secret: readSecretFile(secretFile) }),
+        lifetimeSeconds: lifetime,
+      };
+      session.printObject(await session.client().post<object>('/secrets', body));
+    });
+}
+
+interface CreateOptions {
+  readonly endpoint: string;
+  readonly kind: string;
+  readonly usage?: string;
+  readonly username?: string;
+  readonly subject?: string;
+  readonly allow?: readonly string[];
+  readonly secretFile?: string;
+  readonly lifetime?: number;
+}
+
+function addDerive(group: Command, sessionOf: SessionOf): void {
+  group
+    .command('derive <id>')
+    .description('print the challenge of one device, from a key of kind derived')
+    .requiredOption('--subject <name>', 'the device name')
+    .option('--lifetime <duration>', 'it serves until the end of the day (UTC) this ends on', parseDuration, 86_400)
+    .addHelpText('after', '\nExample:\n  muster secret derive 0190b2a4-… --subject router1 --lifetime 30d')
+    .action(async (id: string, { subject, lifetime }: { subject: string; lifetime: number }, command: Command) => {
+      const session = sessionOf(command);
+      const path = `/secrets/${encodeURIComponent(id)}/derive`;
+      session.printObject(await session.client().post<object>(path, { subject, lifetimeSeconds: lifetime }));
     });
 }

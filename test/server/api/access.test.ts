@@ -14,7 +14,9 @@ function pathOf(url: string): string {
     ? acme.device
     : url.includes('/enrollments/')
       ? acme.enrollment
-      : acme.certificate;
+      : url.includes('/revocations/')
+        ? acme.batch
+        : acme.certificate;
   return url.replace(':label', acme.endpoint).replace(':id', id);
 }
 
@@ -22,6 +24,8 @@ function pathOf(url: string): string {
 function bodyOf(method: string, url: string): object | undefined {
   if (method === 'POST' && url.endsWith('/endpoints')) return { label: 'new-one' };
   if (method === 'POST' && url.endsWith('/secrets')) return { endpoint: acme.endpoint };
+  if (method === 'POST' && url.endsWith('/derive')) return { subject: 'router1' };
+  if (method === 'POST' && url.endsWith('/revocations')) return { query: { device: acme.device }, preview: true };
   if (method === 'POST' && url.endsWith('/tokens')) return { label: 't', role: 'auditor' };
   return method === 'POST' || method === 'PATCH' ? {} : undefined;
 }

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OPEN_CMP } from '../../../core/enrollment/cmp-settings.ts';
+import { deriveChallenge } from '../../../core/enrollment/derived-challenge.ts';
+import { OPEN_SCEP } from '../../../core/enrollment/scep-settings.ts';
+import { Secret } from '../../../core/keys/secret.ts';
 import { ENGINES } from '../../support/stores.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { seeded } from '../support/seed.ts';
@@ -81,8 +85,104 @@ describe.each(ENGINES)('REST resources on %s', (engine) => {
     expect((await send('DELETE', `/api/v1/secrets/${id}`)).statusCode).toBe(404);
   });
 
+  describe('secrets of the other kinds', () => {
+    const url = '/api/v1/secrets';
+    const make = async (draft: object) => {
+      const made = await send('POST', url, { endpoint: ours.endpoint, ...draft });
+      expect(made.statusCode, made.body).toBe(201);
+      return made.json() as { id: string; secret: string; reference?: string; expiresAt: string };
+    };
+    const listed = async (id: string) =>
+      ((await get(`${url}?limit=200`)) as { items: { id: string }[] }).items.find((item) => item.id === id);
+
+    it('mac: with a reference, once or for a device', async () => {
+      const once = await make({ kind: 'mac', subject: 'router1' });
+      expect(once.reference).toMatch(/^[0-9a-z]{12}$/);
+      expect(await listed(once.id)).toMatchObject({
+        kind: 'mac',
+        usage: 'one-time',
+        reference: once.reference,
+        subject: 'router1',
+      });
+      const device = await make({ kind: 'mac', usage: 'device' });
+      expect(await listed(device.id)).toMatchObject({ kind: 'mac', usage: 'device' });
+      expect(Date.parse(device.expiresAt) - Date.parse(once.expiresAt)).toBeGreaterThan(300 * 86_400_000);
+    });
+
+    it('static: made or chosen, for the devices on a list', async () => {
+      const made = await make({ kind: 'static', allowed: ['branch-*'] });
+      expect(await listed(made.id)).toMatchObject({ kind: 'static', allowed: ['branch-*'], state: 'free' });
+      const chosen = await make({ kind: 'static', allowed: ['hub'], secret: 'correct horse battery' });
+      expect(chosen.secret).toBeUndefined();
+      expect((await server.request(admin, 'GET', `${url}?limit=200`)).body).not.toContain('correct horse');
+      expect(server.logged.join('')).not.toContain('correct horse');
+      expect((await server.request(admin, 'GET', '/api/v1/audit/entries?limit=200')).body).not.toContain(
+        'correct horse',
+      );
+    });
+
+    it('derived: the challenge of a device, from the key alone or by asking', async () => {
+      const { id, secret } = await make({ kind: 'derived' });
+      const answer = await send('POST', `${url}/${id}/derive`, { subject: 'router1', lifetimeSeconds: 86_400 });
+      expect(answer.statusCode, answer.body).toBe(200);
+      const { challenge, lastDay } = answer.json() as { challenge: string; lastDay: string };
+      const derived = { endpoint: ours.endpoint, deviceName: 'router1', lastDay };
+      expect(deriveChallenge(new Secret(secret), derived).reveal()).toBe(challenge);
+      const onceOnly = await make({});
+      for (const other of [onceOnly.id, 'nothing'])
+        expect((await send('POST', `${url}/${other}/derive`, { subject: 'router1' })).statusCode).toBe(404);
+      expect((await send('DELETE', `${url}/${id}`)).statusCode).toBe(204);
+      expect((await send('POST', `${url}/${id}/derive`, { subject: 'router1' })).statusCode).toBe(404);
+    });
+
+    it.each([
+      [{ kind: 'mac', username: 'u' }, 'username'],
+      [{ kind: 'derived', subject: 'router1' }, 'subject'],
+      [{ kind: 'decider', allowed: ['a'] }, 'allowed'],
+      [{ kind: 'one-time', usage: 'device' }, 'usage'],
+      [{ kind: 'device', username: 'u', secret: 'correct horse battery' }, 'secret'],
+      [{ kind: 'static' }, 'allowed'],
+      [{ kind: 'static', allowed: ['*'] }, 'allowed'],
+      [{ kind: 'static', allowed: ['r1'], secret: 'short' }, 'secret'],
+      [{ kind: 'another' }, 'kind'],
+    ])('%j is refused: %s', async (draft, member) => {
+      const answer = await send('POST', url, { endpoint: ours.endpoint, ...draft });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).toContain(member);
+    });
+  });
+
+  it('endpoints: SCEP and CMP are opened with what they mean, changed in part, and closed', async () => {
+    expect((await send('POST', '/api/v1/endpoints', { label: 'doors' })).statusCode).toBe(201);
+    const url = '/api/v1/endpoints/doors';
+    const opened = await send('PATCH', url, {
+      protocols: { scep: {}, cmp: { clockSkewSeconds: 60 } },
+      decider: { url: 'https://decider.example/ask' },
+    });
+    expect(opened.statusCode, opened.body).toBe(200);
+    expect(opened.json()).toMatchObject({
+      protocols: { scep: OPEN_SCEP, cmp: { ...OPEN_CMP, clockSkewSeconds: 60 } },
+      decider: { url: 'https://decider.example/ask' },
+    });
+    const changed = await send('PATCH', url, {
+      protocols: { scep: { authenticators: ['static-password', 'webhook'] }, cmp: null },
+      decider: null,
+    });
+    const { decider, protocols } = changed.json() as { decider?: object; protocols: object };
+    expect(decider).toBeUndefined();
+    expect(protocols).toEqual({ scep: { ...OPEN_SCEP, authenticators: ['static-password', 'webhook'] } });
+    for (const wrong of [
+      { protocols: { scep: { authenticators: ['mac'] } } },
+      { protocols: { est: { authenticators: ['mac'] } } },
+      { decider: { url: 'http://decider.example/' } },
+      { decider: { url: 'https://user:pass@decider.example/' } },
+    ])
+      expect((await send('PATCH', url, wrong)).statusCode, JSON.stringify(wrong)).toBe(400);
+    expect((await send('DELETE', url)).statusCode).toBe(204);
+  });
+
   it('secrets: a device password needs its user name', async () => {
-    const answer = await send('POST', '/api/v1/secrets', { endpoint: ours.endpoint, usage: 'device' });
+    const answer = await send('POST', '/api/v1/secrets', { endpoint: ours.endpoint, kind: 'device' });
     expect(answer.statusCode).toBe(400);
     expect(answer.json()).toMatchObject({ detail: expect.stringContaining('username') });
   });

@@ -78,6 +78,7 @@ describe('the command line', () => {
       'endpoint set',
       'endpoint delete',
       'secret create',
+      'secret derive',
       'device block',
       'enrollment approve',
       'certificate export',
@@ -115,12 +116,32 @@ describe('the command line', () => {
 
   it('secret, device, enrollment: create, block, approve, and conflicts by exit code', async () => {
     const made = await cli('secret', 'create', '--endpoint', ours.endpoint, '--subject', 'router9');
-    expect(made.out).toMatch(/^id +\S+\nsecret +[0-9a-z]+\nexpiresAt/);
+    expect(made.out).toMatch(/^id +\S+\nexpiresAt +\S+\nsecret +[0-9a-z]{32}\n/);
     expect(await json('secret', 'list')).toMatchObject([{ subject: 'router9', state: 'free' }]);
     expect((await cli('device', 'block', ours.device)).out).toContain('is blocked');
     expect((await cli('device', 'unblock', ours.device)).out).toContain('is enrolled');
     expect((await cli('enrollment', 'approve', ours.enrollment, '--comment', 'seen')).out).toContain('is approved');
     expect(await cli('enrollment', 'reject', ours.enrollment)).toMatchObject({ code: EXIT.conflict });
+  });
+
+  it('secret: kinds with their flags, a chosen one from a file, a derived challenge', async () => {
+    const at = ['--endpoint', ours.endpoint];
+    expect(await json('secret', 'create', ...at, '--kind', 'mac', '--usage', 'device')).toMatchObject({
+      reference: expect.stringMatching(/^[0-9a-z]{12}$/),
+      secret: expect.any(String),
+    });
+    const file = join(data, 'challenge.txt');
+    writeFileSync(file, 'correct horse battery\nsecond line\n');
+    const chosen = ['--kind', 'static', '--allow', 'branch-*', 'hub', '--secret-file', file];
+    expect(await json('secret', 'create', ...at, ...chosen)).not.toHaveProperty('secret');
+    expect((await cli('secret', 'list')).out).toMatch(/KIND +REFERENCE[^]*static/);
+    const key = (await json('secret', 'create', ...at, '--kind', 'derived')) as { id: string };
+    expect(await json('secret', 'derive', key.id, '--subject', 'router1', '--lifetime', '1d')).toMatchObject({
+      challenge: expect.stringMatching(/^\d{8}-[0-9a-z]{32}$/),
+    });
+    const missing = await cli('secret', 'create', ...at, '--kind', 'static', '--secret-file', join(data, 'none'));
+    expect(missing).toMatchObject({ code: EXIT.usage });
+    expect(await cli('secret', 'create', '--secret', 'on the command line')).toMatchObject({ code: EXIT.usage });
   });
 
   it('certificate export writes what openssl reads', async () => {

@@ -83,10 +83,10 @@ describe('the plain listener', () => {
     expect(answer).toContain('\r\n\r\nok');
   });
 
-  it('takes a request line of 60 kB and refuses 70 kB with 431 in plain text (S4)', async () => {
+  it('takes a request line of 60 kB and refuses 70 kB with 414 in plain text (S4)', async () => {
     expect(await get(`/ok?message=${'A'.repeat(60_000)}`)).toContain('200 OK');
     const answer = await get(`/ok?message=${'A'.repeat(70_000)}`);
-    expect(answer).toMatch(/^HTTP\/1\.1 431 [^]*Content-Type: text\/plain\r\n/);
+    expect(answer).toMatch(/^HTTP\/1\.1 414 [^]*Content-Type: text\/plain\r\n/);
   });
 
   it('hands over the body whatever its type, also without one (S7)', async () => {

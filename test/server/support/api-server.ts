@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { auditMigrations } from '../../../core/audit/migrations.ts';
 import { authorityMigrations } from '../../../core/authority/migrations.ts';
+import { DataKeys } from '../../../core/authority/data-keys.ts';
 import { ProfileDirectory } from '../../../core/authority/profiles.ts';
 import { StoredEndpoints } from '../../../core/enrollment/endpoints.ts';
 import { enrollmentMigrations } from '../../../core/enrollment/migrations.ts';
@@ -23,6 +24,7 @@ import { listen } from '../../../server/http/listening.ts';
 import { createLog } from '../../../server/telemetry/log.ts';
 import { Metrics } from '../../../server/telemetry/metrics.ts';
 import { Telemetry } from '../../../server/telemetry/telemetry.ts';
+import { FakeKeyStore } from '../../fakes/fake-key-store.ts';
 import { freshDatabase } from '../../support/postgres.ts';
 import { listenerContext } from './listener-context.ts';
 import { seedCertificate, seedTenant } from './seed.ts';
@@ -86,7 +88,16 @@ export class ApiServer implements AsyncDisposable {
       endpoints: new StoredEndpoints(store, new ProfileDirectory(store)),
       authorities: { caCertificates: () => Promise.resolve([seedCertificate]) },
       secretHash: secretHash(new Uint8Array(32)),
+      dataKeys: new DataKeys(store, new FakeKeyStore()),
       auditPublicKey: new Uint8Array([0x30, 0x00]),
+      deviceUrls: () => ({
+        plain: 'http://muster.example:8080',
+        mtls: 'https://muster.example:8443',
+        tls: 'https://muster.example:8444',
+      }),
+      tlsRoot: seedCertificate,
+      revocations: { announce: () => Promise.resolve() },
+      ocspLifetimes: { maxAgeSeconds: 300, lifetimeSeconds: 3600 },
       doctor: () => Promise.resolve([{ check: 'test', state: 'ok', text: 'well' }]),
       telemetry: new Telemetry(log, metrics),
       metrics,

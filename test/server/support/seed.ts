@@ -21,6 +21,7 @@ interface SeededTenant {
   readonly device: string;
   readonly enrollment: string;
   readonly certificate: string;
+  readonly batch: string;
 }
 
 /** The ids of what {@link seedTenant} makes. */
@@ -32,6 +33,7 @@ export function seeded(tenant: string): SeededTenant {
     device: `device-${tenant}`,
     enrollment: `enrollment-${tenant}`,
     certificate: `certificate-${tenant}`,
+    batch: `batch-${tenant}`,
   };
 }
 
@@ -49,7 +51,7 @@ export async function seedTenant(store: Store, name: string): Promise<void> {
       name: 'Issuing CA',
       kind: 'issuing',
       parent: null,
-      key_uri: 'pkcs11:token=test',
+      key_uri: 'pkcs11:token=test;object=ca',
       certificate: seedCertificate,
       spki_sha256: '00',
       state: 'active',
@@ -62,6 +64,7 @@ export async function seedTenant(store: Store, name: string): Promise<void> {
     await insertDevice(tx, ids, now);
     await insertCertificate(tx, ids, now);
     await insertEnrollment(tx, ids, endpoint, now);
+    await insertBatch(tx, ids, now);
   });
 }
 
@@ -146,4 +149,21 @@ async function insertEnrollment(
     expires_at: now + 1e9,
   };
   await tx.forTenant<EnrollmentTables>(tenant).insertInto('enrollments', row).execute();
+}
+
+/** A batch of revocations that has found nothing. */
+async function insertBatch(tx: Unit, { tenant, batch }: SeededTenant, now: number): Promise<void> {
+  const row = {
+    id: batch,
+    query: '{"device":"none"}',
+    reason: 'superseded',
+    invalidity_date: null,
+    actor: 'user:test',
+    expected: 0,
+    done: 0,
+    position: null,
+    created_at: now,
+    finished_at: now,
+  };
+  await tx.forTenant<AuthorityTables>(tenant).insertInto('revocation_batches', row).execute();
 }
