@@ -48,8 +48,6 @@ export const certTemplate = sequence('CertTemplate', {
 
 /** A decoded CertTemplate. */
 export type CertTemplate = Infer<typeof certTemplate>;
-/** The key of a CertTemplate. */
-export type PublicKeyTemplate = Infer<typeof publicKeyTemplate>;
 
 /** CertId (RFC 4211 §6.5). */
 export const certId = sequence('CertId', { issuer: generalNameSchema, serialNumber: serialInteger });

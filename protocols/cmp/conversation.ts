@@ -52,13 +52,11 @@ export class Conversation {
   /** ir, cr, kur, p10cr, rr. @throws CmpFault `transactionIdInUse`, `badRecipientNonce`; UpstreamError */
   async open(exchange: Exchange, body: OpeningBody, to: Addressee): Promise<Uint8Array> {
     checkFirst(exchange.message.header, exchange.settings);
-    const known = await this.#find(exchange);
-    if (known !== undefined) return this.#repeat(exchange, body, to, known);
     const row = await this.#claim(exchange, body);
     if (row !== undefined) return this.#advance(exchange, exchange, body, to, row);
-    const other = await this.#find(exchange);
-    if (other === undefined) throw new InternalError('a transaction is neither new nor known');
-    return this.#repeat(exchange, body, to, other);
+    const known = await this.#find(exchange);
+    if (known === undefined) throw new InternalError('a transaction is neither new nor known');
+    return this.#repeat(exchange, body, to, known);
   }
 
   /** genm: it changes nothing, so nothing is remembered of it unless the answer takes long. @throws CmpFault; UpstreamError */
@@ -119,9 +117,12 @@ export class Conversation {
   /** error (RFC 9810 §5.3.21): the client gives up; a certificate that it has not confirmed is one it rejects. */
   async abandon(exchange: Exchange, to: Addressee): Promise<Uint8Array> {
     const row = await this.#find(exchange);
-    if (row === undefined || row.state === 'ended') return (await this.#parts.responder.answer(to, PKICONF)).der;
+    // Nothing answered yet, nothing to give up: and an error of our own, sent back to us, brings no nonce of ours.
+    if (row === undefined || row.state === 'ended' || row.own_nonce === null) {
+      return (await this.#parts.responder.answer(to, PKICONF)).der;
+    }
     await checkParty(this.#store, exchange, row);
-    if (row.own_nonce !== null) checkNonces(exchange.message.header, row.own_nonce, row.peer_nonce);
+    checkNonces(exchange.message.header, row.own_nonce, row.peer_nonce);
     return this.#end(exchange, row, to, 'rejected');
   }
 
@@ -135,6 +136,7 @@ export class Conversation {
     const answered: Answered = {
       ...sentTo(exchange, sent, PKICONF),
       state: 'ended',
+      request: null,
       certificate: row.certificate,
       confirmUntil: null,
       unconfirmed: row.unconfirmed,
@@ -181,6 +183,7 @@ export class Conversation {
     const answered: Answered = {
       ...sentTo(exchange, sent, answer),
       state: progress.kind === 'done' ? progress.state : 'working',
+      request: progress.kind === 'done' ? null : (row.request ?? exchange.message.der),
       certificate: progress.kind === 'done' ? progress.certificate : null,
       confirmUntil: progress.kind === 'done' ? progress.confirmUntil : null,
       unconfirmed: progress.kind === 'done' ? progress.unconfirmed : row.unconfirmed,
@@ -195,21 +198,22 @@ export class Conversation {
 
   /** RFC 9483 §4.4: who would wait too long is told to poll. */
   async #work(exchange: Exchange, body: OpeningBody, row: TransactionRow, isPoll: boolean): Promise<Progress> {
-    const work = this.#late.get(row.id) ?? this.#decide(exchange, body, row, isPoll);
+    const work = this.#late.get(nameOf(row)) ?? this.#decide(exchange, body, row, isPoll);
     if (!mayWait(exchange, body)) return work;
     try {
       const progress = await inTime(work, exchange.settings.answerWithinSeconds);
       if (progress === undefined) return this.#postpone(work, row, body);
-      this.#late.delete(row.id);
+      this.#late.delete(nameOf(row));
       return progress;
     } catch (error) {
-      this.#late.delete(row.id);
+      this.#late.delete(nameOf(row));
       throw error;
     }
   }
 
   /** Keeps what outlasts its request. After a restart it is begun again: whatever it does, it does once. */
-  #postpone(work: Promise<Progress>, { id }: TransactionRow, body: OpeningBody): Progress {
+  #postpone(work: Promise<Progress>, row: TransactionRow, body: OpeningBody): Progress {
+    const id = nameOf(row);
     if (!this.#late.has(id)) {
       this.#late.set(id, work);
       const forget = (): void => void setTimeout(() => this.#late.delete(id), LATE_WORK_MS).unref();
@@ -269,7 +273,6 @@ export class Conversation {
       protection: protectionOf(sender),
       body: body.kind,
       request_digest: exchange.digest,
-      request: exchange.message.der,
       peer_nonce: senderNonceOf(exchange),
       unconfirmed: settings.confirmation.unconfirmed,
       pendingMs: endpoint.pendingLifetimeSeconds * 1000,
@@ -285,6 +288,10 @@ export class Conversation {
     if (row !== undefined) return row;
     throw new CmpFault('badRequest', 'transactionID: expected that of a transaction under way');
   }
+}
+
+function nameOf({ endpoint, transaction_id: transactionId }: TransactionRow): string {
+  return `${endpoint} ${transactionId}`;
 }
 
 function inUse(): CmpFault {

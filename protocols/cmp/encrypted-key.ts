@@ -3,7 +3,7 @@ import { algorithmIdentifierSchema } from '../../core/cms/algorithm-identifier.t
 import { contextSequence } from './context-sequence.ts';
 
 /** EncryptedValue (RFC 4211 §2.1): deprecated, and the only form that clients of pvno 2 read. */
-export const encryptedValue = sequence('EncryptedValue', {
+const encryptedValue = sequence('EncryptedValue', {
   intendedAlg: optional(implicit(0, algorithmIdentifierSchema)),
   symmAlg: optional(implicit(1, algorithmIdentifierSchema)),
   encSymmKey: optional(implicit(2, bitString)),

@@ -93,7 +93,9 @@ export class Enrolment {
         return { kind: 'waiting', certReqId: wish.certReqId, checkAfterSeconds: outcome.retryAfterSeconds };
       case 'rejected': {
         const { failInfo, text } = failureOf(outcome.reason, outcome.message);
-        return ended({ body: rejection(body, failInfo, text, wish.certReqId) });
+        // Who asks for another's name has no right to it; an update that changes the name is a wrong template (RFC 9483 §4.1.3).
+        const isForAnother = outcome.reason === 'subject-mismatch' && body.kind !== 'kur';
+        return ended({ body: rejection(body, isForAnother ? 'notAuthorized' : failInfo, text, wish.certReqId) });
       }
     }
   }

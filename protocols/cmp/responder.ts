@@ -39,9 +39,9 @@ type Addressing = Omit<PkiHeader, 'protectionAlg' | 'senderKID' | 'sender'>;
 
 /** Builds and protects answers (RFC 9483 §3). */
 export class Responder {
-  readonly #dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'identities'>;
+  readonly #dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'identities' | 'rollovers'>;
 
-  constructor(dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'identities'>) {
+  constructor(dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'identities' | 'rollovers'>) {
     this.#dependencies = dependencies;
   }
 
@@ -69,7 +69,7 @@ export class Responder {
     return {
       // C4: clients hide the cause where a version comes that they did not ask for.
       pvno: answer.needsVersion3 === true ? PVNO.cmp2021 : asked,
-      recipient: header?.sender ?? directoryName(EMPTY_NAME),
+      recipient: header !== undefined && isPlain(header.sender) ? header.sender : directoryName(EMPTY_NAME),
       messageTime: new Date(Math.floor(now / 1000) * 1000),
       transactionID: header?.transactionID ?? randomBytes(NONCE_OCTETS),
       senderNonce,
@@ -111,7 +111,9 @@ export class Responder {
     };
     const message = encodeUnprotected(header, answer.body);
     const signature = await key.sign(message.protectedPart, { tenant });
-    return encodePkiMessage(message, signature, extraCertsOf(identity, settings));
+    // Whoever trusts the root before this one alone gets from it to this one.
+    const bridges = await this.#dependencies.rollovers.bridges(tenant, authority);
+    return encodePkiMessage(message, signature, [...extraCertsOf(identity, settings), ...bridges]);
   }
 
   async #issuingChain({ tenant, authority }: Endpoint, settings: CmpSettings): Promise<readonly Uint8Array[]> {
@@ -139,6 +141,24 @@ function withoutRoot(chain: readonly Uint8Array[], { extraCerts }: CmpSettings):
 
 function holdsCertificate({ body }: Answer): boolean {
   return body.kind === 'ip' || body.kind === 'cp' || body.kind === 'kup';
+}
+
+/** Whether a name is made of strings alone: what else it may hold nobody has decoded, and an answer vouches for its DER. */
+function isPlain(name: GeneralName): boolean {
+  switch (name.kind) {
+    case 'directoryName':
+      return name.value.rdns.every((rdn) => rdn.every(({ value }) => value.kind !== 'other'));
+    case 'rfc822Name':
+    case 'dnsName':
+    case 'uri':
+    case 'ipAddress':
+    case 'registeredId':
+      return true;
+    case 'otherName':
+    case 'x400Address':
+    case 'ediPartyName':
+      return false;
+  }
 }
 
 function directoryName(value: Name): GeneralName {

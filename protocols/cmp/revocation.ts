@@ -25,6 +25,9 @@ const REASONS: ReadonlyMap<number, RevocationReason> = new Map(
   Object.entries(CRL_REASON).map(([name, code]) => [code, name as RevocationReason]),
 );
 
+/** By how much the clock of who releases a certificate may be off: less than transactions are remembered. */
+const RELEASE_SKEW_MS = 3_600_000;
+
 /** What a transaction has revoked: set with the revocation, so that a repeat after a crash is told that it succeeded. */
 export interface RevocationMark {
   readonly certificate: string | undefined;
@@ -33,9 +36,9 @@ export interface RevocationMark {
 
 /** rr (RFC 9483 §4.2): a device revokes its own certificate, a registration authority one that this endpoint issued. */
 export class Revocation {
-  readonly #dependencies: Pick<CmpDependencies, 'store' | 'authorities'>;
+  readonly #dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'rollovers'>;
 
-  constructor(dependencies: Pick<CmpDependencies, 'store' | 'authorities'>) {
+  constructor(dependencies: Pick<CmpDependencies, 'store' | 'authorities' | 'rollovers'>) {
     this.#dependencies = dependencies;
   }
 
@@ -54,6 +57,7 @@ export class Revocation {
     await this.#authorize(exchange, sender.fact, found);
     if (mark.certificate !== found.certificateId) {
       checkStatus(found, reason);
+      if (reason === 'removeFromCRL') this.#requireFresh(exchange);
       await this.#change(exchange, sender.fact, found, reason, mark);
     }
     const { issuer, serialNumberOctets: serialNumber } = parseCertificate(found.der);
@@ -87,11 +91,14 @@ export class Revocation {
       throw new CmpFault('addInfoNotAvailable', 'rr: expected issuer and serialNumber of the certificate');
     }
     const { tenant, authority } = endpoint;
-    const own = await this.#dependencies.authorities.issuer(tenant, authority);
-    const found = namesEqual(issuer, own.subject)
-      ? await findBySerial(this.#dependencies.store, tenant, authority, serialNumberFromOctets(serialNumber))
-      : undefined;
-    if (found !== undefined) return found;
+    const { store, authorities, rollovers } = this.#dependencies;
+    // A device whose certificate was renewed by the next authority revokes the one that it had from the last.
+    for (const id of [authority, ...(await rollovers.predecessors(tenant, authority))]) {
+      const { subject } = await authorities.issuer(tenant, id);
+      if (!namesEqual(issuer, subject)) continue;
+      const found = await findBySerial(store, tenant, id, serialNumberFromOctets(serialNumber));
+      if (found !== undefined) return found;
+    }
     throw new CmpFault('badCertId', 'rr: this endpoint issued no such certificate', 'not-found');
   }
 
@@ -106,6 +113,14 @@ export class Revocation {
     if (isAuthority && stored?.profile === endpoint.profile) return;
     await this.#recordRefusal(exchange, signer, found);
     throw new CmpFault('notAuthorized', 'rr: the certificate is not that of the sender');
+  }
+
+  /** What gives a certificate back must not do so again when somebody sends it again, long after its transaction is forgotten. */
+  #requireFresh({ message }: Exchange): void {
+    const { messageTime } = message.header;
+    const now = this.#dependencies.store.clock.now();
+    if (messageTime !== undefined && Math.abs(messageTime.getTime() - now) <= RELEASE_SKEW_MS) return;
+    throw new CmpFault('badTime', 'rr: expected the present messageTime in a release', 'bad-time');
   }
 
   /** A genuine credential that reaches for another's certificate is worth an operator's look. */

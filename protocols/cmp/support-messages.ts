@@ -19,7 +19,6 @@ import { algorithmIdentifierSchema } from '../../core/cms/algorithm-identifier.t
 import { FOREIGN } from '../../core/x509/foreign-limits.ts';
 import { generalNamesSchema } from '../../core/x509/general-name.ts';
 import { namesEqual } from '../../core/x509/name.ts';
-import { octetsEqual } from '../../core/x509/octets.ts';
 import { parseCertificateList } from '../../core/x509/crl.ts';
 import { encodeCertReqTemplate } from './cert-req-template.ts';
 import type { CmpDependencies } from './dependencies.ts';
@@ -52,6 +51,12 @@ const crlStatusList = sequenceOf(
   { min: 1, max: 16 },
 );
 const certificates = sequenceOf(any, { min: 1 });
+// RFC 9810 §5.3.19.15; the module's tags are explicit.
+const rootCaKeyUpdateContent = sequence('RootCaKeyUpdateContent', {
+  newWithNew: any,
+  newWithOld: optional(explicit(0, any)),
+  oldWithNew: optional(explicit(1, any)),
+});
 const crls = sequenceOf(any, { min: 1 });
 const algorithms = sequenceOf(algorithmIdentifierSchema, { min: 1 });
 const languages = sequenceOf(utf8String, { min: 1, max: 16 });
@@ -69,11 +74,13 @@ const EVERYTHING: readonly InfoTypeAndValue[] = [
   { infoType: INFO_TYPE.caCerts },
 ];
 
+type SupportDependencies = Pick<CmpDependencies, 'rollovers' | 'sightings' | 'profiles' | 'crls'>;
+
 /** genm (RFC 9810 §5.3.19, RFC 9483 §4.3): what an endpoint tells about itself. It changes nothing. */
 export class SupportMessages {
-  readonly #dependencies: Pick<CmpDependencies, 'authorities' | 'profiles' | 'crls'>;
+  readonly #dependencies: SupportDependencies;
 
-  constructor(dependencies: Pick<CmpDependencies, 'authorities' | 'profiles' | 'crls'>) {
+  constructor(dependencies: SupportDependencies) {
     this.#dependencies = dependencies;
   }
 
@@ -106,7 +113,7 @@ export class SupportMessages {
     switch (infoType) {
       case INFO_TYPE.caCerts:
         refuseValue(infoType, infoValue);
-        return { infoValue: encode(certificates, await this.#chain(exchange)) };
+        return { infoValue: encode(certificates, await this.#caCertificates(exchange)) };
       case INFO_TYPE.rootCaCert:
         return this.#rootUpdate(exchange, infoValue);
       case INFO_TYPE.certReqTemplate:
@@ -141,8 +148,19 @@ export class SupportMessages {
     }
   }
 
-  #chain({ endpoint }: Exchange): Promise<readonly Uint8Array[]> {
-    return this.#dependencies.authorities.caCertificates(endpoint.tenant, endpoint.authority);
+  /** RFC 9483 §4.3.1: those of an authority that takes over are among them. */
+  async #caCertificates(exchange: Exchange): Promise<readonly Uint8Array[]> {
+    const { tenant, authority } = exchange.endpoint;
+    const found = await this.#dependencies.rollovers.trustCertificates(tenant, authority);
+    this.#noteFetch(exchange);
+    return found;
+  }
+
+  /** A MAC tells who knows a secret, which may be several; a signature tells the device. */
+  #noteFetch({ endpoint: { tenant, authority }, sender }: Exchange): void {
+    const device = sender.kind === 'signature' ? sender.fact.deviceId : undefined;
+    const by = device === undefined ? undefined : ({ device, evidence: 'signed-fetch' } as const);
+    this.#dependencies.sightings.fetched({ tenant, authority, protocol: 'cmp', by });
   }
 
   #crl({ endpoint }: Exchange): Promise<Uint8Array> {
@@ -157,15 +175,18 @@ export class SupportMessages {
     throw new CmpFault('badRequest', 'certProfile: expected the name of a profile of this endpoint');
   }
 
-  /** RFC 9483 §4.3.2: no value where the root that the device knows is the one in use. */
+  /** RFC 9483 §4.3.2: no value where the root that the device knows is the newest. */
   async #rootUpdate(
     exchange: Exchange,
     infoValue: Uint8Array | undefined,
   ): Promise<{ readonly infoType: string; readonly infoValue: Uint8Array | undefined }> {
     const infoType = INFO_TYPE.rootCaKeyUpdate;
-    const root = (await this.#chain(exchange)).at(-1);
-    if (infoValue === undefined || root === undefined || octetsEqual(infoValue, root)) {
-      return { infoType, infoValue: undefined };
+    const { tenant, authority } = exchange.endpoint;
+    const update = await this.#dependencies.rollovers.rootUpdate(tenant, authority, infoValue);
+    if (update === 'current') return { infoType, infoValue: undefined };
+    if (update !== undefined) {
+      this.#noteFetch(exchange);
+      return { infoType, infoValue: encode(rootCaKeyUpdateContent, update) };
     }
     throw new CmpFault('badRequest', 'rootCaCert: expected a root of this endpoint', 'not-found');
   }

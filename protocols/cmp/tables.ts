@@ -11,9 +11,8 @@ export type TransactionState = 'working' | 'confirming' | 'ended';
 /** What became of a certificate that was to be confirmed. */
 export type ConfirmationOutcome = 'accepted' | 'rejected' | 'unconfirmed';
 
-/** A transaction (RFC 9810 §5.1.1): from the first message of a credential to pkiconf. Unique by endpoint and transactionID. */
+/** A transaction (RFC 9810 §5.1.1): from the first message of a credential to pkiconf. Its key are endpoint and transactionID. */
 export interface TransactionRow {
-  id: string;
   tenant: string;
   endpoint: string;
   /** Lower-case hex. */
@@ -25,7 +24,7 @@ export interface TransactionRow {
   state: TransactionState;
   /** The first message's kind of body. */
   body: string;
-  /** The first message: digest, and, while it is worked on, the message itself, DER. */
+  /** The first message: digest, and, while it waits to be polled for, the message itself, DER. */
   request_digest: string;
   request: Uint8Array | null;
   /** The last message that was answered, and the answer, DER; null where it holds a private key: it is not sent twice. */
@@ -35,12 +34,11 @@ export interface TransactionRow {
   peer_nonce: Uint8Array;
   own_nonce: Uint8Array | null;
   certificate: string | null;
-  /** What becomes of the certificate when nobody confirms it, and when that is. */
+  /** What becomes of the certificate when nobody confirms it. */
   unconfirmed: CmpUnconfirmed;
-  confirm_until: number | null;
   confirmation: ConfirmationOutcome | null;
   created_at: number;
   updated_at: number;
-  /** When the row goes. */
-  expires_at: number;
+  /** When time ends what the row waits for: the confirmation while it is `confirming`, else the row itself. */
+  due_at: number;
 }

@@ -1,5 +1,4 @@
 import type { CmpUnconfirmed } from '../../core/enrollment/cmp-settings.ts';
-import { newId } from '../../core/store/id.ts';
 import { statement } from '../../core/store/statement.ts';
 import type { Store, Unit } from '../../core/store/store.ts';
 import type { CmpTables, ConfirmationOutcome, TransactionRow, TransactionState } from './tables.ts';
@@ -12,7 +11,6 @@ export interface Opening extends Pick<
   TransactionRow,
   'tenant' | 'endpoint' | 'transaction_id' | 'owner' | 'protection' | 'body' | 'request_digest' | 'peer_nonce'
 > {
-  readonly request: Uint8Array;
   readonly unconfirmed: CmpUnconfirmed;
   /** Milliseconds an operator may take: the row outlives the enrolment. */
   readonly pendingMs: number;
@@ -25,6 +23,8 @@ export interface Answered {
   readonly lastDigest: string;
   /** DER; null where it must not be sent twice. */
   readonly answer: Uint8Array | null;
+  /** The first message, where it waits to be polled for. */
+  readonly request: Uint8Array | null;
   readonly ownNonce: Uint8Array;
   readonly peerNonce: Uint8Array;
   readonly certificate: string | null;
@@ -51,24 +51,23 @@ export class Transactions {
   async open({ pendingMs, ...opening }: Opening): Promise<TransactionRow | undefined> {
     const now = this.#store.clock.now();
     const row: TransactionRow = {
-      id: newId(now),
       ...opening,
       state: 'working',
+      request: null,
       last_digest: null,
       answer: null,
       own_nonce: null,
       certificate: null,
-      confirm_until: null,
       confirmation: null,
       created_at: now,
       updated_at: now,
-      expires_at: now + KEPT_MS + pendingMs,
+      due_at: now + KEPT_MS + pendingMs,
     };
     const inserted = await this.#store.unit((tx) => tx.affected(insertTransaction, row));
     return inserted === 1 ? row : undefined;
   }
 
-  /** Notes an answer; false when the transaction has gone on meanwhile. Once it is ended, the request is dropped. */
+  /** Notes an answer; false when the transaction has gone on meanwhile. */
   async answered(row: TransactionRow, answered: Answered): Promise<boolean> {
     return this.#store.unit(async (tx) => (await this.#noteAnswer(tx, row, answered, null)) === 1);
   }
@@ -88,38 +87,55 @@ export class Transactions {
   }
 
   /** Notes which certificate an open transaction has changed, in the unit that changes it: a repeat after a crash knows it by that. */
-  async mark(tx: Unit, { tenant, id }: TransactionRow, certificate: string): Promise<void> {
-    await tx.affected(markCertificate, { tenant, id, certificate });
+  async mark(tx: Unit, row: TransactionRow, certificate: string): Promise<void> {
+    await tx.affected(markCertificate, { ...keyOf(row), certificate });
   }
 
-  /** Whether a credential has another transaction of this kind under way, besides `id`. */
-  async hasOther(row: Pick<TransactionRow, 'tenant' | 'endpoint' | 'owner' | 'body' | 'id'>): Promise<boolean> {
+  /**
+   * Whether a credential has another transaction of this kind under way. It looks at all of the endpoint: for settings that
+   * ask for it alone.
+   */
+  async hasOther(row: TransactionRow): Promise<boolean> {
     const found = await this.#store
       .forTenant<CmpTables>(row.tenant)
       .selectFrom('cmp_transactions')
-      .select('id')
+      .select('transaction_id')
       .where('endpoint', '=', row.endpoint)
       .where('owner', '=', row.owner)
       .where('body', '=', row.body)
       .where('state', 'in', ['working', 'confirming'])
-      .where('id', '!=', row.id)
+      .where('transaction_id', '!=', row.transaction_id)
       .executeTakeFirst();
     return found !== undefined;
   }
 
   #noteAnswer(tx: Unit, row: TransactionRow, answered: Answered, outcome: ConfirmationOutcome | null): Promise<number> {
     const now = this.#store.clock.now();
+    const { confirmUntil, ...noted } = answered;
     return tx.affected(noteAnswer, {
-      tenant: row.tenant,
-      id: row.id,
+      ...keyOf(row),
       from: row.state,
-      ...answered,
-      request: answered.state === 'working' ? row.request : null,
+      ...noted,
       confirmation: outcome ?? row.confirmation,
       now,
-      expiresAt: Math.max(row.expires_at, now + KEPT_MS, (answered.confirmUntil ?? 0) + KEPT_MS),
+      dueAt: confirmUntil ?? (answered.state === 'working' ? row.due_at : endOf(now)),
     });
   }
+}
+
+/** When an ended transaction goes. Epoch milliseconds. */
+export function endOf(now: number): number {
+  return now + KEPT_MS;
+}
+
+interface TransactionKey {
+  readonly tenant: string;
+  readonly endpoint: string;
+  readonly transactionId: string;
+}
+
+function keyOf({ tenant, endpoint, transaction_id: transactionId }: TransactionRow): TransactionKey {
+  return { tenant, endpoint, transactionId };
 }
 
 const byTransactionId = statement<CmpTables>()(
@@ -137,7 +153,6 @@ const insertTransaction = statement<CmpTables>()('cmp-transaction-insert', (db, 
   db
     .insertInto('cmp_transactions')
     .values({
-      id: p.id,
       tenant: p.tenant,
       endpoint: p.endpoint,
       transaction_id: p.transaction_id,
@@ -153,11 +168,10 @@ const insertTransaction = statement<CmpTables>()('cmp-transaction-insert', (db, 
       own_nonce: p.own_nonce,
       certificate: p.certificate,
       unconfirmed: p.unconfirmed,
-      confirm_until: p.confirm_until,
       confirmation: p.confirmation,
       created_at: p.created_at,
       updated_at: p.updated_at,
-      expires_at: p.expires_at,
+      due_at: p.due_at,
     })
     .onConflict((conflict) => conflict.doNothing()),
 );
@@ -167,18 +181,20 @@ type InsertedRow = { [K in keyof TransactionRow]: TransactionRow[K] };
 
 const markCertificate = statement<CmpTables>()(
   'cmp-transaction-mark',
-  (db, p: { tenant: string; id: string; certificate: string }) =>
+  (db, p: { tenant: string; endpoint: string; transactionId: string; certificate: string }) =>
     db
       .updateTable('cmp_transactions')
       .set({ certificate: p.certificate })
+      .where('endpoint', '=', p.endpoint)
+      .where('transaction_id', '=', p.transactionId)
       .where('tenant', '=', p.tenant)
-      .where('id', '=', p.id)
       .where('state', '=', 'working'),
 );
 
 interface NotedAnswer extends Record<string, string | number | Uint8Array | null> {
   tenant: string;
-  id: string;
+  endpoint: string;
+  transactionId: string;
   from: TransactionState;
   state: TransactionState;
   lastDigest: string;
@@ -186,12 +202,11 @@ interface NotedAnswer extends Record<string, string | number | Uint8Array | null
   ownNonce: Uint8Array;
   peerNonce: Uint8Array;
   certificate: string | null;
-  confirmUntil: number | null;
   unconfirmed: CmpUnconfirmed;
   request: Uint8Array | null;
   confirmation: ConfirmationOutcome | null;
   now: number;
-  expiresAt: number;
+  dueAt: number;
 }
 
 const noteAnswer = statement<CmpTables>()('cmp-transaction-answered', (db, p: NotedAnswer) =>
@@ -204,14 +219,14 @@ const noteAnswer = statement<CmpTables>()('cmp-transaction-answered', (db, p: No
       own_nonce: p.ownNonce,
       peer_nonce: p.peerNonce,
       certificate: p.certificate,
-      confirm_until: p.confirmUntil,
       unconfirmed: p.unconfirmed,
       request: p.request,
       confirmation: p.confirmation,
       updated_at: p.now,
-      expires_at: p.expiresAt,
+      due_at: p.dueAt,
     })
+    .where('endpoint', '=', p.endpoint)
+    .where('transaction_id', '=', p.transactionId)
     .where('tenant', '=', p.tenant)
-    .where('id', '=', p.id)
     .where('state', '=', p.from),
 );

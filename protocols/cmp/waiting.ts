@@ -16,8 +16,7 @@ export type Waiting = Progress & { readonly kind: 'waiting' };
 
 const COME_BACK_SECONDS = 5;
 
-/** Whether a body asks for a certificate. */
-export function isForCertificate(body: OpeningBody): body is CertificateBody {
+function isForCertificate(body: OpeningBody): body is CertificateBody {
   return body.kind !== 'rr' && body.kind !== 'genm';
 }
 

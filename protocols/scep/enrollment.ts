@@ -7,7 +7,6 @@ import type { Outcome } from '../../core/enrollment/outcome.ts';
 import { PolicyError } from '../../core/errors/muster-error.ts';
 import { Secret } from '../../core/keys/secret.ts';
 import { type CertificationRequest, withoutChallengePassword } from '../../core/x509/certification-request.ts';
-import { publicKeysEqual } from '../../core/x509/public-key.ts';
 import type { Exchange } from './exchange.ts';
 import { requestedFields, requireSameKey, restoreRequest, transactionKey } from './transaction.ts';
 import { MESSAGE_TYPE } from './vocabulary.ts';
@@ -30,6 +29,7 @@ export async function enroll(
   dependencies: EnrollmentDependencies,
   exchange: Exchange,
   request: CertificationRequest,
+  signer: SignerCheck,
 ): Promise<Outcome> {
   const { hall } = dependencies;
   const hasChallenge = challengeOf(request) !== undefined;
@@ -39,7 +39,7 @@ export async function enroll(
   const isJudgedAnew = hasChallenge || !exchange.message.isSelfMade;
   const outcome =
     known === undefined || (known.kind === 'rejected' && isJudgedAnew)
-      ? await hall.enroll(await enrollmentRequest(dependencies, exchange, request))
+      ? await hall.enroll(await enrollmentRequest(dependencies, exchange, request, signer))
       : known;
   if (outcome.kind === 'issued') requireSameKey(outcome.certificate, request.publicKey);
   return outcome;
@@ -69,9 +69,10 @@ async function enrollmentRequest(
   dependencies: EnrollmentDependencies,
   exchange: Exchange,
   request: CertificationRequest,
+  signer: SignerCheck,
 ): Promise<Parameters<Hall['enroll']>[0]> {
   const { endpoint, call, message } = exchange;
-  const facts = await gatherFacts(dependencies, exchange, request);
+  const facts = await gatherFacts(dependencies, exchange, request, signer);
   return {
     ...call,
     endpoint,
@@ -102,15 +103,8 @@ async function gatherFacts(
   { credentials }: EnrollmentDependencies,
   exchange: Exchange,
   request: CertificationRequest,
+  signer: SignerCheck,
 ): Promise<readonly Fact[]> {
-  const { endpoint, message } = exchange;
-  const signer = message.isSelfMade
-    ? {}
-    : await attempt<SignedByFact>(() => credentials.signer(endpoint, message.certificateChain));
-  // SC-27: the requested key may differ from the signer's for who is known by his certificate alone.
-  if (signer.fact === undefined && !publicKeysEqual(request.publicKey, message.signerPublicKey)) {
-    throw signer.refusal ?? new PolicyError('not-authorized', 'the message is not signed with the requested key');
-  }
   const challenge = await attempt(() => checkChallenge(credentials, exchange, request));
   const facts: readonly Fact[] = [signer.fact, challenge.fact].filter((fact) => fact !== undefined);
   const refusal = challenge.refusal ?? signer.refusal;
@@ -135,6 +129,17 @@ async function checkChallenge(
     transactionId: message.attributes.transactionId,
     sourceAddress: call.sourceAddress,
   });
+}
+
+/** What the certificate of a message's signer is worth here. */
+export type SignerCheck = Attempt<SignedByFact>;
+
+/** Judges the certificate that a message is signed with; one that the device made itself is worth nothing, and no fault. */
+export async function checkSigner(
+  { credentials }: EnrollmentDependencies,
+  { endpoint, message }: Exchange,
+): Promise<SignerCheck> {
+  return message.isSelfMade ? {} : attempt(() => credentials.signer(endpoint, message.certificateChain));
 }
 
 interface Attempt<F> {

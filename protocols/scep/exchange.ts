@@ -48,6 +48,8 @@ export interface Failed {
   readonly failInfo: FailInfo;
   /** One line for the device. */
   readonly text: string;
+  /** Whether it counts as one of the messages that could not be read, whatever its failInfo. */
+  readonly isUnreadable?: boolean;
   /** For the log of the operator alone. */
   readonly detail?: string;
 }
@@ -56,4 +58,9 @@ export interface Failed {
  * The one answer to whatever turns out to be wrong once a private key was used: padding, key length, content that cannot be
  * read or a request that its key did not sign (V20, V22).
  */
-export const UNREADABLE: Failed = { kind: 'failed', failInfo: 'badMessageCheck', text: 'the message cannot be read' };
+export const UNREADABLE: Failed = {
+  kind: 'failed',
+  failInfo: 'badMessageCheck',
+  text: 'the message cannot be read',
+  isUnreadable: true,
+};

@@ -7,7 +7,7 @@ import { canReceive } from './cert-rep.ts';
 import { decodeCertificateReference } from './certificate-reference.ts';
 import { decodeRequest, type ReceivedRequest } from './certification-request.ts';
 import { contentExamples } from './content-examples.ts';
-import { challengeOf, enroll, type EnrollmentDependencies, poll } from './enrollment.ts';
+import { challengeOf, checkSigner, enroll, type EnrollmentDependencies, poll } from './enrollment.ts';
 import { type Envelope, readEnvelope } from './envelope.ts';
 import { failureOf } from './errors.ts';
 import { readEvenly, verifyEvenly } from './even-work.ts';
@@ -67,8 +67,12 @@ async function answerRequest(
   exchange: Exchange,
   envelope: Envelope<RaKey>,
 ): Promise<Reply> {
-  const received = await openRequest(exchange, envelope);
-  if (received === undefined) return UNREADABLE;
+  const signer = await checkSigner(dependencies, exchange);
+  const received = await openRequest(exchange, envelope, signer.fact !== undefined);
+  if (received === undefined) {
+    if (signer.refusal === undefined) return UNREADABLE;
+    return { ...failed(signer.refusal.reason, signer.refusal.message), isUnreadable: true };
+  }
   if (received.md5 !== undefined) {
     dependencies.observer.legacyUsed(legacyUse('md5', true, exchange, exchange.call));
   }
@@ -77,22 +81,25 @@ async function answerRequest(
   if (!canReceive({ algorithm, challenge }, envelope.encryption)) {
     return failed('bad-algorithm', 'no answer can be encrypted for the key that signed the message');
   }
-  return replyOf(dependencies, exchange, envelope, await enroll(dependencies, exchange, received.request), challenge);
+  const outcome = await enroll(dependencies, exchange, received.request, signer);
+  return replyOf(dependencies, exchange, envelope, outcome, challenge);
 }
 
 /**
- * The request of a message, if the RA could decrypt it, it can be read and its key signed it; for a message whose signer
- * stands for nothing but his key, that is the key as well. Every fault takes the same work and has the same result.
+ * The request of a message, if the RA could decrypt it, it can be read and its key signed it. SC-27, SC-28: unless the signer
+ * is known by his certificate, his key is the requested one. Every fault takes the same work and has the same result.
  */
-async function openRequest(exchange: Exchange, envelope: Envelope<RaKey>): Promise<ReceivedRequest | undefined> {
-  const { message, legacy } = exchange;
+async function openRequest(
+  { message, legacy }: Exchange,
+  envelope: Envelope<RaKey>,
+  isKnownSigner: boolean,
+): Promise<ReceivedRequest | undefined> {
   const content = await envelope.open();
   const { request: example } = contentExamples(envelope.key.identity.certificate);
-  const received = readEvenly(content, (der) => decodeRequest(der, legacy), example);
-  if (!(await verifyEvenly(received, message.signature)) || received === undefined) return undefined;
-  // SC-27, SC-28.
-  const isOwnKey = publicKeysEqual(received.request.publicKey, message.signerPublicKey);
-  return isOwnKey || !message.isSelfMade ? received : undefined;
+  const read = readEvenly(content, (der) => decodeRequest(der, legacy), example);
+  const mayAsk = isKnownSigner || (read && publicKeysEqual(read.request.publicKey, message.signerPublicKey));
+  const received = mayAsk ? read : undefined;
+  return (await verifyEvenly(received, message.signature)) ? received : undefined;
 }
 
 /**
@@ -129,8 +136,10 @@ async function answerQuery(
   const look = messageType === MESSAGE_TYPE.GetCert ? getCertificate : getCrl;
   const certsOnly = await look(dependencies, exchange, reference);
   // What cannot be read is answered like what cannot be found: in a query the difference would be a padding oracle.
-  if (certsOnly === undefined)
-    return failed('not-found', 'nothing to be seen here goes by this issuer and serial number');
+  if (certsOnly === undefined) {
+    const text = 'nothing to be seen here goes by this issuer and serial number';
+    return { ...failed('not-found', text), isUnreadable: true };
+  }
   return { kind: 'granted', certsOnly, encryption: envelope.encryption, challenge: undefined };
 }
 

@@ -1,4 +1,4 @@
-import type { EndpointDirectory } from '../../core/enrollment/endpoint.ts';
+import type { Endpoint, EndpointDirectory } from '../../core/enrollment/endpoint.ts';
 import type { ScepSettings } from '../../core/enrollment/scep-settings.ts';
 import { PeerError, PolicyError } from '../../core/errors/muster-error.ts';
 import type { Clock } from '../../core/store/clock.ts';
@@ -19,6 +19,8 @@ export interface ScepDependencies extends OperationDependencies {
   readonly clock: Clock;
   readonly endpoints: EndpointDirectory;
   readonly identities: Identities;
+  /** Told when the certificates of a successor went out, which says nothing of who has them. */
+  readonly nextCaCertificatesFetched?: (endpoint: Endpoint) => void;
   readonly authorities: OperationDependencies['authorities'] & {
     /** The certificates of the authority that takes over from this one, its own first, DER; none before one is there. */
     successorCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]>;
@@ -67,6 +69,7 @@ export class ScepService {
     const successor = await this.#successor(open);
     if (successor.length === 0) throw new PeerError('not-found', 'no authority takes over from this one yet');
     const { signer } = await registrationAuthority(this.#dependencies.identities, open.endpoint, open.settings);
+    this.#dependencies.nextCaCertificatesFetched?.(open.endpoint);
     return nextCaCertificatesBody(successor, signer, open.endpoint.tenant);
   }
 
@@ -84,7 +87,7 @@ export class ScepService {
     const legacy = acceptsLegacy(settings, clock.now());
     if (received.digest === 'md5') observer.legacyUsed(legacyUse('md5', legacy, open, call));
     const { reply, message } = await this.#reply({ ...open, call, ra, legacy }, received);
-    if (reply.kind === 'failed' && reply.failInfo === 'badMessageCheck') {
+    if (reply.kind === 'failed' && (reply.isUnreadable || reply.failInfo === 'badMessageCheck')) {
       this.#budget.spend(source, clock.now());
     }
     const certRep = await encodeCertRep({

@@ -13,6 +13,8 @@ import { measureKeys } from './keys.ts';
 import { measureScepOracle } from './scep-oracle.ts';
 import { measureScep } from './scep.ts';
 import { measureStart } from './start.ts';
+import { measureRevocation } from './revocation.ts';
+import { measureStatus } from './status.ts';
 import { measureStore } from './store.ts';
 
 /** Every bench by the name that `--only` takes. */
@@ -43,6 +45,8 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   scep: measureScep,
   'scep-oracle': () => measureScepOracle(),
   start: measureStart,
+  status: () => measureStatus(),
+  revocation: () => measureRevocation(),
   fairness: measureFairness,
 };
 

@@ -18,9 +18,9 @@ import { contentExamples } from '../../protocols/scep/content-examples.ts';
 import { readEnvelope } from '../../protocols/scep/envelope.ts';
 import { readEvenly, type VerifiedSignature, verifyEvenly } from '../../protocols/scep/even-work.ts';
 import { recipientKeys, type RaKey } from '../../protocols/scep/registration-authority.ts';
-import { chosenEnvelope, ENVELOPE_KINDS, type EnvelopeKind } from '../fakes/scep-chosen-envelopes.ts';
+import { ChosenEnvelopes, ENVELOPE_KINDS, type EnvelopeKind } from '../fakes/scep-chosen-envelopes.ts';
 import { ChosenMessages } from '../fakes/scep-chosen-messages.ts';
-import { type CiscoCertificate, readCertificate } from '../fakes/scep-cisco-certificate.ts';
+import { readCertificate } from '../fakes/scep-cisco-certificate.ts';
 import { addScepEndpoint } from '../integration/scep-installation.ts';
 import { MusterServer } from '../support/muster-server.ts';
 import { makeCsr, signWith, TestAuthority } from '../support/test-pki.ts';
@@ -65,7 +65,7 @@ async function measureDecryption(rounds: typeof ROUNDS): Promise<Figure[]> {
 async function measureHttp(rounds: typeof ROUNDS): Promise<Figure[]> {
   await using server = await MusterServer.start();
   const url = await addScepEndpoint(server, 'oracle', { badMessagesPerMinute: 0 });
-  const messages = new ChosenMessages(await (await fetch(`${url}?operation=GetCACert`)).bytes());
+  const messages = await ChosenMessages.create(await (await fetch(`${url}?operation=GetCACert`)).bytes());
   const connection = await ScepConnection.open(url);
   const answers: ScepAnswer[] = [];
   const turns = ENVELOPE_KINDS.map((kind): Turn => ({
@@ -92,22 +92,22 @@ async function measureHttp(rounds: typeof ROUNDS): Promise<Figure[]> {
 
 class Oracle {
   readonly #identity: ServiceIdentity;
-  readonly #recipient: CiscoCertificate;
-  readonly #request: Uint8Array;
+  readonly #envelopes: ChosenEnvelopes;
   /** The request's own, in the place of the message's: the same key makes both. */
   readonly #signature: VerifiedSignature;
 
   constructor(identity: ServiceIdentity) {
     this.#identity = identity;
-    this.#recipient = readCertificate(Buffer.from(identity.certificate.der).toString('latin1'));
+    const recipient = readCertificate(Buffer.from(identity.certificate.der).toString('latin1'));
     const { privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    this.#request = makeCsr({ subject: 'CN=router1.example', key, challengePassword: 'a'.repeat(26) }).der;
+    const request = makeCsr({ subject: 'CN=router1.example', key, challengePassword: 'a'.repeat(26) }).der;
     const {
       publicKey,
       signatureAlgorithm: algorithm,
       infoDer: data,
       signature: octets,
-    } = parseCertificationRequest(this.#request);
+    } = parseCertificationRequest(request);
+    this.#envelopes = new ChosenEnvelopes(recipient, request);
     this.#signature = { publicKey, algorithm, data, octets };
   }
 
@@ -115,7 +115,7 @@ class Oracle {
     return {
       name,
       prepare: () => {
-        const envelope = Buffer.from(chosenEnvelope(kind, this.#recipient, this.#request), 'latin1');
+        const envelope = this.#envelopes.make(kind);
         return () => open(envelope);
       },
     };

@@ -5,6 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { auditMigrations } from '../../core/audit/migrations.ts';
 import { authorityMigrations } from '../../core/authority/migrations.ts';
+import { RolloverSightings } from '../../core/authority/rollover-sightings.ts';
+import { Rollovers } from '../../core/authority/rollovers.ts';
 import { ServiceIdentities } from '../../core/authority/service-identities.ts';
 import { approve } from '../../core/enrollment/enrollments.ts';
 import { OPEN_CMP, type CmpSettings } from '../../core/enrollment/cmp-settings.ts';
@@ -56,9 +58,13 @@ class CmpSite implements AsyncDisposable {
     this.#service = this.#start();
   }
 
-  async endpoint(cmp: Partial<CmpSettings> = {}, changes: object = {}): Promise<OpenEndpoint> {
+  async endpoint(
+    cmp: Partial<CmpSettings> = {},
+    changes: object = {},
+    profile = this.tenant.profile,
+  ): Promise<OpenEndpoint> {
     const settings = { ...OPEN_ENDPOINT, protocols: { cmp: { ...OPEN_CMP, ...cmp } }, ...changes };
-    const { label } = await this.site.endpoint(this.tenant, settings);
+    const { label } = await this.site.endpoint(this.tenant, settings, { profile });
     return this.#service.open(label);
   }
 
@@ -98,7 +104,11 @@ class CmpSite implements AsyncDisposable {
       return Buffer.from([0x30, 0]);
     };
     const crls = { current };
-    return new CmpService({ store, authorities, endpoints, credentials, profiles, hall, identities, crls });
+    const rollovers = new Rollovers({ store, authorities, report: () => undefined });
+    const sightings = new RolloverSightings({ store, rollovers });
+    const ofRollovers = { rollovers, sightings };
+    const others = { store, endpoints, credentials, profiles, hall, identities, crls };
+    return new CmpService({ ...others, authorities, ...ofRollovers });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -233,21 +243,9 @@ describe.each(ENGINES)('a transaction on %s', (engine) => {
     clock.ahead = 3_601_000;
     expect((await forgotten.send(pollReq(0))).summary).toContain('ip rejection');
   });
-
-  it('of version 3 that takes long is polled for, even a genm', async () => {
-    const open = await cmp.endpoint({ answerWithinSeconds: 1 });
-    const protect = await cmp.mac(open, 'device');
-    cmp.crlMilliseconds = 1500;
-    const talk = new Talk(cmp, open, protect, 3);
-    expect((await talk.send(genm(info(ID_IT.currentCrl)))).summary).toBe('error waiting');
-    await delay(1000);
-    expect((await talk.send(pollReq(-1))).kind).toBe('genp');
-    // Version 2 has no word for it, and waits.
-    expect((await new Talk(cmp, open, protect, 2).send(genm(info(ID_IT.currentCrl)))).kind).toBe('genp');
-  });
 });
 
-describe('a revocation', () => {
+describe('on a site', () => {
   let cmp: CmpSite;
   beforeAll(async () => void (cmp = await CmpSite.open('sqlite')));
   afterAll(() => cmp[Symbol.asyncDispose]());
@@ -258,7 +256,7 @@ describe('a revocation', () => {
     return signature({ key, certificate: ip.certificate, chain: ip.extraCerts });
   }
 
-  it('whose answer was lost with the token is told to have succeeded when it comes again', async () => {
+  it('a revocation whose answer was lost with the token is told to have succeeded when it comes again', async () => {
     const open = await cmp.endpoint();
     const signed = await device(open, 'router1');
     const other = await device(open, 'router1');
@@ -275,7 +273,23 @@ describe('a revocation', () => {
     expect(again.summary).toContain('certRevoked');
   });
 
-  it('of another device’s certificate is refused, and in the audit log', async () => {
+  it('a release of a certificate on hold tells the present time', async () => {
+    const { raProfile } = cmp.tenant;
+    const open = await cmp.endpoint();
+    const gateways = await cmp.endpoint({}, {}, raProfile);
+    const gateway = await device(gateways, 'gateway');
+    const held = (await device(open, 'router3')).extraCerts[0]!;
+    const talk = new Talk(cmp, open, gateway);
+    expect((await talk.send(rr({ certificate: held, reason: 6 }))).summary).toBe('rp accepted');
+    const release = rr({ certificate: held, reason: 8 });
+    const old = await new Talk(cmp, open, gateway).send(release, { messageTime: new Date(Date.now() - 2 * 3_600_000) });
+    expect(old.summary).toContain('badTime');
+    const timeless = await new Talk(cmp, open, gateway).send(release, { messageTime: null });
+    expect(timeless.summary).toContain('badTime');
+    expect((await new Talk(cmp, open, gateway).send(release)).summary).toBe('rp accepted');
+  });
+
+  it('a revocation of another device’s certificate is refused, and in the audit log', async () => {
     const open = await cmp.endpoint();
     const signed = await device(open, 'router1');
     const other = await device(open, 'router2');
@@ -283,6 +297,21 @@ describe('a revocation', () => {
     expect(refused.summary).toContain('notAuthorized');
     const entries = await cmp.site.audit(cmp.tenant.id);
     expect(entries.filter(({ action }) => action === 'revocation.refused')).toHaveLength(1);
-    expect(entries.filter(({ action }) => action === 'certificate.revoked')).toHaveLength(0);
+    const kept = (await cmp.site.certificates(cmp.tenant.id)).find(({ der }) =>
+      Buffer.from(der).equals(other.extraCerts[0]!),
+    );
+    expect(kept).toMatchObject({ status: 'active' });
+  });
+
+  it('a request of version 3 that takes long is polled for, even a genm', async () => {
+    const open = await cmp.endpoint({ answerWithinSeconds: 1 });
+    const protect = await cmp.mac(open, 'device');
+    cmp.crlMilliseconds = 1200;
+    const talk = new Talk(cmp, open, protect, 3);
+    expect((await talk.send(genm(info(ID_IT.currentCrl)))).summary).toBe('error waiting');
+    await delay(300);
+    expect((await talk.send(pollReq(-1))).kind).toBe('genp');
+    // Version 2 has no word for it, and waits.
+    expect((await new Talk(cmp, open, protect, 2).send(genm(info(ID_IT.currentCrl)))).kind).toBe('genp');
   });
 });

@@ -151,7 +151,7 @@ export class CmpTransaction {
 }
 
 /** The hash of a certificate for certConf: with the hash function of its signature (RFC 9810 §5.3.18). */
-export function certHash(certificate: Uint8Array): Buffer {
+function certHash(certificate: Uint8Array): Buffer {
   return createHash(certificateHash(readCertificate(certificate).signatureAlgorithm))
     .update(certificate)
     .digest();

@@ -23,8 +23,12 @@ export function openEnvelope(envelopedData: Uint8Array, opener: Opener): Buffer 
   return inFolder((folder) => {
     const message = folder.file(contentInfo(ENVELOPED_DATA, envelopedData));
     const out = folder.file('');
+    const files = ['-inform', 'DER', '-in', message, '-out', out];
     execFileSync('openssl', [
-      ...['cms', '-decrypt', '-binary', '-inform', 'DER', '-in', message, '-out', out],
+      'cms',
+      '-decrypt',
+      '-binary',
+      ...files,
       ...('password' in opener ? ['-pwri_password', opener.password] : keyArguments(folder, opener)),
     ]);
     return readFileSync(out);
@@ -50,10 +54,9 @@ export function openKeyPackage(signedData: Uint8Array, anchorPem: string): KeyPa
   return inFolder((folder) => {
     const message = folder.file(contentInfo(SIGNED_DATA, signedData));
     const [out, signer] = [folder.file(''), folder.file('')];
-    execFileSync('openssl', [
-      ...['cms', '-verify', '-binary', '-inform', 'DER', '-in', message, '-out', out, '-signer', signer],
-      ...['-CAfile', folder.file(anchorPem), '-purpose', 'any'],
-    ]);
+    const files = ['-inform', 'DER', '-in', message, '-out', out, '-signer', signer];
+    const trust = ['-CAfile', folder.file(anchorPem), '-purpose', 'any'];
+    execFileSync('openssl', ['cms', '-verify', '-binary', ...files, ...trust]);
     const keys = readDer(readFileSync(out)).children;
     if (keys.length !== 1) throw new RangeError(`one key expected in the package, found ${keys.length}`);
     return {

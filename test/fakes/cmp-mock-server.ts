@@ -28,12 +28,10 @@ export async function startCmpMockServer(): Promise<CmpMockServer> {
   for (const name of ['server', 'client', 'device']) await makeCertificate(path, name);
   const port = await freePort();
   const secret = { reference: 'mock', secret: 'correct horse battery staple' };
-  const child = spawnBound('openssl', [
-    ...['cmp', '-port', String(port), '-verbosity', '3'],
-    ...['-srv_cert', path('server.pem'), '-srv_key', path('server.key'), '-srv_trusted', path('ca.pem')],
-    ...['-srv_ref', secret.reference, '-srv_secret', `pass:${secret.secret}`],
-    ...['-rsp_cert', path('device.pem'), '-grant_implicitconf'],
-  ]);
+  const itself = ['-srv_cert', path('server.pem'), '-srv_key', path('server.key'), '-srv_trusted', path('ca.pem')];
+  const shared = ['-srv_ref', secret.reference, '-srv_secret', `pass:${secret.secret}`];
+  const answers = ['-rsp_cert', path('device.pem'), '-grant_implicitconf'];
+  const child = spawnBound('openssl', ['cmp', '-port', String(port), ...itself, ...shared, ...answers]);
   await untilReady(child, () => isListening(port));
   return {
     url: `http://127.0.0.1:${port}/pkix/`,
@@ -50,24 +48,28 @@ export async function startCmpMockServer(): Promise<CmpMockServer> {
 type Path = (name: string) => string;
 
 async function makeAuthority(path: Path): Promise<void> {
-  await openssl('req', [
-    ...['-x509', '-days', '2', '-subj', '/CN=mock CA', '-addext', 'keyUsage=keyCertSign,cRLSign'],
-    ...[...newKey(path('ca.key')), '-out', path('ca.pem')],
-  ]);
+  const isAuthority = ['-addext', 'keyUsage=keyCertSign,cRLSign'];
+  const files = [...newKey(path('ca.key')), '-out', path('ca.pem')];
+  await openssl('req', ['-x509', '-days', '2', '-subj', '/CN=mock CA', ...isAuthority, ...files]);
 }
 
 async function makeCertificate(path: Path, name: string): Promise<void> {
   const extensions = 'keyUsage=digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n';
   await writeFile(path('extensions'), extensions);
   await openssl('req', ['-new', '-subj', `/CN=${name}`, ...newKey(path(`${name}.key`)), '-out', path(`${name}.csr`)]);
-  await openssl('x509', [
-    ...['-req', '-days', '2', '-in', path(`${name}.csr`), '-extfile', path('extensions'), '-out', path(`${name}.pem`)],
-    ...['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-CAcreateserial'],
-  ]);
+  const files = ['-in', path(`${name}.csr`), '-extfile', path('extensions'), '-out', path(`${name}.pem`)];
+  const issuer = ['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-CAcreateserial'];
+  await openssl('x509', ['-req', '-days', '2', ...files, ...issuer]);
 }
 
 const newKey = (file: string): string[] => [
-  ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', file],
+  '-newkey',
+  'ec',
+  '-pkeyopt',
+  'ec_paramgen_curve:P-256',
+  '-noenc',
+  '-keyout',
+  file,
 ];
 
 async function openssl(command: string, args: readonly string[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createCipheriv, createHash, createHmac, type KeyObject, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { createCipheriv, createHmac, hash as digest, type KeyObject, pbkdf2Sync, randomBytes } from 'node:crypto';
 
 import { algorithm, bitString, directoryName, integer, nullValue, octetString, sequence } from './cmp-der.ts';
 import { numberOf, oidOf, readCertificate, type Tlv } from './cmp-reader.ts';
@@ -228,8 +228,8 @@ function keyed(mac: Mac, derive: () => Uint8Array): (data: Uint8Array) => Buffer
 
 /** RFC 9810 §5.1.3.1: the one-way function over secret and salt, then over its own output. */
 function owfKey(hash: HashName, secret: string | Uint8Array, salt: Uint8Array, iterations: number): Buffer {
-  let key = createHash(hash).update(octets(secret)).update(salt).digest();
-  for (let i = 1; i < iterations; i += 1) key = createHash(hash).update(key).digest();
+  let key = digest(hash, Buffer.concat([octets(secret), salt]), 'buffer');
+  for (let i = 1; i < iterations; i += 1) key = digest(hash, key, 'buffer');
   return key;
 }
 

@@ -195,7 +195,7 @@ export function emptyPublicKey(kind: 'none' | 'p256' | 'rsa'): Buffer | undefine
 }
 
 /** DER of a CertTemplate. */
-export function encodeTemplate(template: Template): Buffer {
+function encodeTemplate(template: Template): Buffer {
   const { version, serialNumber, issuer, notBefore, notAfter, subject, publicKey, extensions } = template;
   const validity = [notBefore && explicit(0, utcTime(notBefore)), notAfter && explicit(1, utcTime(notAfter))];
   return sequence(

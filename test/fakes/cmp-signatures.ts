@@ -75,7 +75,7 @@ export const SIGNATURES = {
 export type SignatureName = keyof typeof SIGNATURES;
 
 /** The kinds of key the client makes. */
-export type KeyKind = 'p256' | 'p384' | 'p521' | 'rsa1024' | 'rsa2048' | 'rsa3072' | 'ed25519' | 'ed448' | 'x25519';
+export type KeyKind = 'p256' | 'p384' | 'p521' | 'rsa1024' | 'rsa2048' | 'ed25519' | 'ed448';
 
 /** A new private key. */
 export function newKey(kind: KeyKind = 'p256'): KeyObject {
@@ -86,14 +86,11 @@ export function newKey(kind: KeyKind = 'p256'): KeyObject {
       return generateKeyPairSync('ec', { namedCurve: `P-${kind.slice(1)}` }).privateKey;
     case 'rsa1024':
     case 'rsa2048':
-    case 'rsa3072':
       return generateKeyPairSync('rsa', { modulusLength: Number(kind.slice(3)) }).privateKey;
     case 'ed25519':
       return generateKeyPairSync('ed25519').privateKey;
     case 'ed448':
       return generateKeyPairSync('ed448').privateKey;
-    case 'x25519':
-      return generateKeyPairSync('x25519').privateKey;
   }
 }
 

@@ -1,4 +1,4 @@
-import { createCipheriv, createPublicKey, constants, publicEncrypt, randomBytes } from 'node:crypto';
+import { createCipheriv, createPublicKey, constants, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
 
 import {
   algorithm,
@@ -15,7 +15,7 @@ import {
 import type { CiscoCertificate } from './scep-cisco-certificate.ts';
 import { issuerAndSerialNumber, OIDS } from './scep-cisco-messages.ts';
 
-/** What is wrong with an envelope, in the order in which a reader meets it (reference: Bleichenbacher 1998, Vaudenay 2002). */
+/** What is wrong with an envelope, in the order in which a reader meets it (Bleichenbacher 1998, Vaudenay 2002). */
 export const ENVELOPE_KINDS = ['valid', 'bad-padding', 'bad-key-length', 'bad-cbc', 'bad-asn1'] as const;
 export type EnvelopeKind = (typeof ENVELOPE_KINDS)[number];
 
@@ -24,23 +24,53 @@ const KEY_OCTETS = 16;
 const BLOCK_OCTETS = 16;
 
 /**
- * EnvelopedData of one length and form, for AES-128-CBC and PKCS #1 v1.5, whose fault shows only to who decrypts it: the RSA
- * block, the length of the key in it, the padding of the last cipher block, or the content.
+ * Makes EnvelopedData of one length and form, for AES-128-CBC and PKCS #1 v1.5, whose fault shows only to who decrypts it: the
+ * RSA block, the length of the key in it, the padding of the last cipher block, or the content.
  */
-export function chosenEnvelope(kind: EnvelopeKind, recipient: CiscoCertificate, request: Uint8Array): string {
-  const key = randomBytes(kind === 'bad-key-length' ? 24 : KEY_OCTETS);
-  const iv = randomBytes(BLOCK_OCTETS);
-  const publicKey = createPublicKey({ key: latin1(recipient.publicKey), format: 'der', type: 'spki' });
-  const modulusOctets = publicKey.asymmetricKeyDetails!.modulusLength! / 8;
-  const block = rsaBlock(key, modulusOctets, kind === 'bad-padding' ? 0x03 : 0x02);
-  const encryptedKey = publicEncrypt({ key: publicKey, padding: constants.RSA_NO_PADDING }, block);
-  const encryption = createCipheriv('aes-128-cbc', key.subarray(0, KEY_OCTETS), iv).setAutoPadding(false);
-  const encrypted = encryption.update(padded(kind, request));
+export class ChosenEnvelopes {
+  readonly #publicKey: KeyObject;
+  readonly #modulusOctets: number;
+  readonly #request: Uint8Array;
+  readonly #template: Buffer;
+  /** Where the three that change stand in the template. */
+  readonly #at: { readonly key: number; readonly iv: number; readonly content: number };
+
+  /** @param request the content, in which nothing but the faults of an envelope changes */
+  constructor(recipient: CiscoCertificate, request: Uint8Array) {
+    this.#publicKey = createPublicKey({ key: latin1(recipient.publicKey), format: 'der', type: 'spki' });
+    this.#modulusOctets = this.#publicKey.asymmetricKeyDetails!.modulusLength! / 8;
+    this.#request = request;
+    const key = randomBytes(this.#modulusOctets);
+    const iv = randomBytes(BLOCK_OCTETS);
+    const content = randomBytes(padded('valid', request).length);
+    this.#template = latin1(envelopeWith(recipient, key, iv, content));
+    this.#at = {
+      key: this.#template.indexOf(key),
+      iv: this.#template.indexOf(iv),
+      content: this.#template.indexOf(content),
+    };
+  }
+
+  /** A fresh one: its key, its random octets and what is wrong with it. */
+  make(kind: EnvelopeKind): Buffer {
+    const key = randomBytes(kind === 'bad-key-length' ? 24 : KEY_OCTETS);
+    const iv = randomBytes(BLOCK_OCTETS);
+    const block = rsaBlock(key, this.#modulusOctets, kind === 'bad-padding' ? 0x03 : 0x02);
+    const envelope = Buffer.from(this.#template);
+    envelope.set(publicEncrypt({ key: this.#publicKey, padding: constants.RSA_NO_PADDING }, block), this.#at.key);
+    envelope.set(iv, this.#at.iv);
+    const encryption = createCipheriv('aes-128-cbc', key.subarray(0, KEY_OCTETS), iv).setAutoPadding(false);
+    envelope.set(encryption.update(padded(kind, this.#request)), this.#at.content);
+    return envelope;
+  }
+}
+
+function envelopeWith(recipient: CiscoCertificate, key: Buffer, iv: Buffer, encrypted: Buffer): string {
   const recipientInfo = sequence(
     smallInteger(0),
     issuerAndSerialNumber(recipient),
     algorithm(OIDS.rsaEncryption),
-    octetString(encryptedKey.toString('latin1')),
+    octetString(key.toString('latin1')),
   );
   const content = sequence(
     oid(OIDS.data),

@@ -1,10 +1,11 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPair, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
 
 import { latin1, NotAsExpected } from './scep-cisco-asn1.ts';
 import { type CiscoCertificate, ciscoSubject, hasKeyUsage, temporaryCertificate } from './scep-cisco-certificate.ts';
 import { certificationRequest, type CiscoSigner, OIDS, pkiMessage } from './scep-cisco-messages.ts';
 import { checkMessage, readCertsOnly } from './scep-cisco-replies.ts';
-import { chosenEnvelope, type EnvelopeKind } from './scep-chosen-envelopes.ts';
+import { ChosenEnvelopes, type EnvelopeKind } from './scep-chosen-envelopes.ts';
 
 /** One transaction and one nonce for all: whatever differs between two answers then comes from the server. */
 const TRANSACTION_ID = 'AAAABBBBCCCCDDDDEEEEFFFF00001111';
@@ -26,34 +27,36 @@ export interface ComparableAnswer {
  */
 export class ChosenMessages {
   readonly #ra: CiscoCertificate;
-  readonly #encryption: CiscoCertificate;
   readonly #signer: CiscoSigner;
-  readonly #request: Uint8Array;
+  readonly #envelopes: ChosenEnvelopes;
+  readonly #signedEnvelopes: ChosenEnvelopes;
 
-  /** @param caCertificates the body of GetCACert, several certificates */
-  constructor(caCertificates: Uint8Array) {
+  private constructor(caCertificates: Uint8Array, privateKey: KeyObject) {
     const { certificates } = readCertsOnly(Buffer.from(caCertificates).toString('latin1'));
     this.#ra = certificates.find((certificate) => hasKeyUsage(certificate, 'digitalSignature'))!;
-    this.#encryption = certificates.find((certificate) => hasKeyUsage(certificate, 'keyEncipherment'))!;
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const encryption = certificates.find((certificate) => hasKeyUsage(certificate, 'keyEncipherment'))!;
     const subject = ciscoSubject('attacker.example');
     this.#signer = { privateKey, certificate: temporaryCertificate(privateKey, subject, 'sha256') };
-    this.#request = latin1(certificationRequest(privateKey, subject, 'sha256', 'a guess of twenty-six octe'));
-    this.#request[this.#request.length - 1]! ^= 1;
+    const request = latin1(certificationRequest(privateKey, subject, 'sha256', 'a guess of twenty-six octe'));
+    this.#signedEnvelopes = new ChosenEnvelopes(encryption, new Uint8Array(request));
+    request[request.length - 1]! ^= 1;
+    this.#envelopes = new ChosenEnvelopes(encryption, request);
+  }
+
+  /** @param caCertificates the body of GetCACert, several certificates */
+  static async create(caCertificates: Uint8Array): Promise<ChosenMessages> {
+    const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+    return new ChosenMessages(caCertificates, privateKey);
   }
 
   /** A message with one fault, besides that of its request. */
-  make(kind: EnvelopeKind, request = this.#request): Uint8Array {
-    const envelope = chosenEnvelope(kind, this.#encryption, request);
-    const attributes = { messageType: '19', transactionId: TRANSACTION_ID, senderNonce: SENDER_NONCE };
-    return latin1(pkiMessage(envelope, attributes, this.#signer, 'sha256'));
+  make(kind: EnvelopeKind): Uint8Array {
+    return this.#sign(this.#envelopes.make(kind));
   }
 
   /** A message without a fault: only its challenge is a guess. */
   makeGood(): Uint8Array {
-    const request = new Uint8Array(this.#request);
-    request[request.length - 1]! ^= 1;
-    return this.make('valid', request);
+    return this.#sign(this.#signedEnvelopes.make('valid'));
   }
 
   /** What an attacker can compare. Throws {@link NotAsExpected} for what is not a well-signed CertRep. */
@@ -73,6 +76,11 @@ export class ChosenMessages {
       body: createHash('sha256').update(latin1(comparable)).digest('hex'),
       failInfo: attributes.get(OIDS.failInfo),
     };
+  }
+
+  #sign(envelope: Buffer): Uint8Array {
+    const attributes = { messageType: '19', transactionId: TRANSACTION_ID, senderNonce: SENDER_NONCE };
+    return latin1(pkiMessage(envelope.toString('latin1'), attributes, this.#signer, 'sha256'));
   }
 }
 

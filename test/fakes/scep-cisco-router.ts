@@ -1,4 +1,5 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPair, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
 import forge from 'node-forge';
 
 import { type Asn1, der, latin1, NotAsExpected } from './scep-cisco-asn1.ts';
@@ -79,7 +80,7 @@ export class CiscoRouter {
   transactionId: string;
   #ca: CaCertificates | undefined;
 
-  constructor({ commonName, ...options }: CiscoOptions) {
+  private constructor({ commonName, ...options }: CiscoOptions, privateKey: KeyObject) {
     this.options = {
       digest: 'md5',
       cipher: 'des',
@@ -89,8 +90,13 @@ export class CiscoRouter {
       ...options,
     };
     this.subject = ciscoSubject(options.hostname, commonName);
-    this.privateKey = newKey();
+    this.privateKey = privateKey;
     this.transactionId = ciscoTransactionId(der(publicKeyInfo(this.privateKey)));
+  }
+
+  /** A router with a new key. */
+  static async create(options: CiscoOptions): Promise<CiscoRouter> {
+    return new CiscoRouter(options, await newKey());
   }
 
   /** The capabilities, a line each. */
@@ -127,7 +133,7 @@ export class CiscoRouter {
   /** A new key for the same name, signed by the certificate it has: RenewalReq, or PKCSReq where the server has no Renewal. */
   async renew(messageType: '17' | '19' = '17', challenge?: string): Promise<CiscoReply> {
     const old = this.#ownSigner();
-    const privateKey = newKey();
+    const privateKey = await newKey();
     this.transactionId = ciscoTransactionId(der(publicKeyInfo(privateKey)));
     const request = certificationRequest(privateKey, this.subject, this.options.digest, challenge);
     const reply = await this.exchange(messageType, request, old, privateKey);
@@ -255,9 +261,9 @@ export class CiscoRouter {
   }
 }
 
-/** An RSA-2048 key. */
-function newKey(): KeyObject {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+/** An RSA-2048 key, made beside the event loop: a server in this process would take the wait for too much work. */
+async function newKey(): Promise<KeyObject> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
   return privateKey;
 }
 

@@ -1,4 +1,5 @@
-import { generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
+import { generateKeyPair, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
+import { promisify } from 'node:util';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 
@@ -61,14 +62,20 @@ const USER_AGENT = 'Mozilla/4.0 (compatible; Win32; NDES client 10.0.22631.2506/
  */
 export class WindowsClient {
   readonly options: Required<WindowsOptions>;
-  privateKey: KeyObject = newKey();
+  privateKey: KeyObject;
   /** What it was given, when it was. */
   identity: WindowsIdentity | undefined;
   #authorities: Authorities | undefined;
   #pending: { readonly signer: WindowsIdentity; readonly request: pkijs.CertificationRequest } | undefined;
 
-  constructor(options: WindowsOptions) {
+  private constructor(options: WindowsOptions, privateKey: KeyObject) {
     this.options = { digest: 'SHA-1', cipher: 'des-ede3-cbc', ca: undefined, ...options };
+    this.privateKey = privateKey;
+  }
+
+  /** A client with a new key. */
+  static async create(options: WindowsOptions): Promise<WindowsClient> {
+    return new WindowsClient(options, await newKey());
   }
 
   /** Capabilities and certificates; chooses and checks the RA. */
@@ -98,7 +105,7 @@ export class WindowsClient {
   async renew(request: WindowsRequest): Promise<WindowsReply> {
     if (this.identity === undefined) throw new UnexpectedReply('a certificate to renew');
     const old = this.identity;
-    this.privateKey = newKey();
+    this.privateKey = await newKey();
     return this.#request('17', request, old);
   }
 
@@ -209,8 +216,9 @@ export class WindowsClient {
   }
 }
 
-function newKey(): KeyObject {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+/** Made beside the event loop: a server in this process would take the wait for too much work. */
+async function newKey(): Promise<KeyObject> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
   return privateKey;
 }
 

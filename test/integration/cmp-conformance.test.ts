@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 
 import { CmpSite } from '../fakes/cmp-site.ts';
+import { baseStationRows } from './cmp-conformance/base-stations.ts';
 import { confirmationRows } from './cmp-conformance/confirmation.ts';
 import { enrolmentRows } from './cmp-conformance/enrolment.ts';
 import { headerRows } from './cmp-conformance/header.ts';
@@ -28,4 +29,5 @@ supportRows(() => site);
 registrationAuthorityRows(() => site);
 pollingRows(() => site);
 keyDeliveryRows(() => site);
+baseStationRows(() => site);
 tenantRows(() => site);

@@ -64,10 +64,18 @@ describe('openssl cmp against the whole product', () => {
   }
 
   const byMac = ({ reference, secret: value }: MacSecret = secret): string[] => [
-    ...['-ref', reference, '-secret', `pass:${value}`],
+    '-ref',
+    reference,
+    '-secret',
+    `pass:${String(value)}`,
   ];
   const bySignature = (device: Device): string[] => [
-    ...['-cert', device.certificate, '-key', device.key, '-untrusted', chain],
+    '-cert',
+    device.certificate,
+    '-key',
+    device.key,
+    '-untrusted',
+    chain,
   ];
   const asks = (device: Device): string[] => ['-newkey', device.key, '-subject', `/CN=${device.name}`];
   const saves = (device: Device): string[] => [
@@ -97,7 +105,15 @@ describe('openssl cmp against the whole product', () => {
     const file = path(`${device.name}.csr`);
     const extensions = san === undefined ? [] : ['-addext', `subjectAltName=${san}`];
     const made = await run('openssl', [
-      ...['req', '-new', '-key', device.key, '-subj', `/CN=${device.name}`, '-out', file, ...extensions],
+      'req',
+      '-new',
+      '-key',
+      device.key,
+      '-subj',
+      `/CN=${device.name}`,
+      '-out',
+      file,
+      ...extensions,
     ]);
     expect(made.status, made.stderr).toBe(0);
     return file;
@@ -191,7 +207,7 @@ describe('openssl cmp against the whole product', () => {
     }
     const otherSubject = ['-newkey', device.key, '-subject', '/CN=somebody-else', '-certout', path('none')];
     const other = await cmp('cr', ...bySignature(device), ...otherSubject);
-    expect([other.status, other.said]).toEqual([1, expect.stringMatching(/notAuthorized|badCertTemplate/)]);
+    expect([other.status, other.said]).toEqual([1, expect.stringContaining('notAuthorized')]);
   });
 
   it('revokes its certificate, is refused with it from then on, and is told so', async () => {
@@ -292,16 +308,23 @@ describe('openssl cmp against the whole product', () => {
         { timeout: 10_000, interval: 100 },
       );
 
-    it.each(['ir', 'cr', 'p10cr'])('%s polls until the approval, with a one-time secret', async (command) => {
-      const device = await newDevice(`polls-${command}`);
-      const what = command === 'p10cr' ? ['-csr', await request(device)] : asks(device);
-      const polling = cmp(command, ...byMac(await macSecret('one-time')), ...what, ...saves(device));
-      const approved = await muster('enrollment', 'approve', (await waitingOf(device.name)).id);
+    it('ir, cr and p10cr poll until the approval, each with a one-time secret', async () => {
+      const devices = new Map<string, Device>();
+      for (const command of ['ir', 'cr', 'p10cr']) devices.set(command, await newDevice(`polls-${command}`));
+      const polling = [...devices].map(async ([command, device]) => {
+        const what = command === 'p10cr' ? ['-csr', await request(device)] : asks(device);
+        return cmp(command, ...byMac(await macSecret('one-time')), ...what, ...saves(device));
+      });
+      const waiting = await Promise.all([...devices.values()].map(({ name }) => waitingOf(name)));
+      const [first, ...others] = waiting.map(({ id }) => id);
+      const approved = await muster('enrollment', 'approve', first!);
       expect(approved.status, approved.stderr).toBe(0);
-      const result = await polling;
-      expect(result.status, result.said).toBe(0);
-      expect((await certificateIn(device.certificate)).subject).toBe(`CN=${device.name}`);
-      expect(await statusesOf(device.name)).toEqual(['active']);
+      for (const id of others) await api(server, 'POST', `/enrollments/${id}/approve`, {});
+      for (const { status, said } of await Promise.all(polling)) expect(status, said).toBe(0);
+      for (const { name, certificate } of devices.values()) {
+        expect((await certificateIn(certificate)).subject).toBe(`CN=${name}`);
+        expect(await statusesOf(name)).toEqual(['active']);
+      }
     });
 
     it('is told when the operator rejects it', async () => {

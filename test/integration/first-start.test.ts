@@ -56,6 +56,12 @@ describe('the first start', () => {
     expect(modeOf(server.dataFolder)).toBe(0o700);
   });
 
+  it('prints a line that enrols a device over SCEP by itself', async () => {
+    const enrolled = await run('env', [`TMPDIR=${scratch}`, 'sh', '-c', server.ready.commands['scep']!]);
+    expect(enrolled.stderr).toContain('Issued certificate is trusted');
+    expect([enrolled.status, enrolled.stdout.toString()]).toEqual([0, expect.stringMatching(/switch1\.pem: OK\n$/)]);
+  });
+
   it('answers on each of its listeners with certificates of its own CA', async () => {
     expect((await fetch(`${server.plain}/healthz`)).status).toBe(200);
     for (const url of [`${server.mtls}/.well-known/est/cacerts`, `${server.admin}/healthz`]) {

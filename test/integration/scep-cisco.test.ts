@@ -46,13 +46,13 @@ describe('SCEP with a router of the shape of Cisco IOS', () => {
   afterAll(async () => server[Symbol.asyncDispose]());
 
   async function router(url: string, hostname: string, algorithms: object = {}): Promise<CiscoRouter> {
-    const device = new CiscoRouter({ url, hostname, commonName: hostname, ...algorithms });
+    const device = await CiscoRouter.create({ url, hostname, commonName: hostname, ...algorithms });
     await device.authenticate();
     return device;
   }
 
   it('speaks HTTP/1.0 without Host, and reads literal content types', async () => {
-    const device = new CiscoRouter({ url: `${modern}/`, hostname: 'r0' });
+    const device = await CiscoRouter.create({ url: `${modern}/`, hostname: 'r0' });
     const capabilities = await device.capabilities();
     expect(capabilities).toEqual(expect.arrayContaining(['AES', 'DES3', 'SHA-256', 'POSTPKIOperation', 'Renewal']));
     expect(capabilities.filter((line) => line.trim() === '')).toEqual([]);
@@ -270,7 +270,7 @@ describe('SCEP with a router of the shape of Cisco IOS', () => {
 describe('the router itself', () => {
   it('is understood by a server that nobody here wrote, and understands it', async () => {
     await using micromdm = await ScepServer.start('not a secret');
-    const device = new CiscoRouter({
+    const device = await CiscoRouter.create({
       url: micromdm.url,
       hostname: 'r1',
       commonName: 'r1',

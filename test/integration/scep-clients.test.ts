@@ -298,22 +298,22 @@ describe('SCEP with clients nobody here wrote', () => {
     const label = 'restarts';
     const url = await addScepEndpoint(server, label, LEGACY, { approval: 'manual' });
     const secret = await challenge(server, label);
-    const router = (at: string): CiscoRouter =>
-      new CiscoRouter({ url: at, hostname: 'restarts', commonName: 'restarts' });
-    const before = router(url);
+    const router = (at: string): Promise<CiscoRouter> =>
+      CiscoRouter.create({ url: at, hostname: 'restarts', commonName: 'restarts' });
+    const before = await router(url);
     const known = await before.authenticate();
     expect(await before.enroll(secret)).toEqual({ status: 'pending' });
     const [{ id }] = (await enrollmentsOf(server, label, 'restarts')) as [ScepEnrollment];
     expect(await server.stop()).toBe(0);
     server = await MusterServer.start({ folder });
-    const after = router(scepUrl(server, label));
+    const after = await router(scepUrl(server, label));
     after.adopt(before);
     // The RA is the same: its key and certificate are not made anew at each start.
     expect(await after.authenticate()).toEqual(known);
     expect(await after.poll()).toEqual({ status: 'pending' });
     await api(server, 'POST', `/enrollments/${id}/approve`, {});
     expect(await after.poll()).toMatchObject({ status: 'granted' });
-    const thief = router(scepUrl(server, label));
+    const thief = await router(scepUrl(server, label));
     await thief.authenticate();
     expect(await thief.enroll(secret)).toMatchObject({ status: 'rejected', failInfo: '2' });
   });

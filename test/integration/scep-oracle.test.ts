@@ -17,7 +17,7 @@ describe('SCEP is no decryption oracle (V20, V22)', () => {
   beforeAll(async () => {
     server = await ComposedServer.start();
     url = await addScepEndpoint(server, 'oracle', { badMessagesPerMinute: 0 });
-    messages = new ChosenMessages(await (await fetch(`${url}?operation=GetCACert`)).bytes());
+    messages = await ChosenMessages.create(await (await fetch(`${url}?operation=GetCACert`)).bytes());
   });
   afterAll(async () => server[Symbol.asyncDispose]());
 

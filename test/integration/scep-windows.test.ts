@@ -24,7 +24,11 @@ describe('SCEP with a client of the shape of Windows', () => {
   afterAll(async () => server[Symbol.asyncDispose]());
 
   async function client(label: string, algorithms: Partial<WindowsOptions> = {}): Promise<WindowsClient> {
-    const made = new WindowsClient({ url: `${server.plain}/scep/${label}${DLL}`, rootFingerprint, ...algorithms });
+    const made = await WindowsClient.create({
+      url: `${server.plain}/scep/${label}${DLL}`,
+      rootFingerprint,
+      ...algorithms,
+    });
     await made.initialize();
     return made;
   }

@@ -53,7 +53,10 @@ describe('relying parties of a running server', () => {
     return {
       name,
       certificate,
-      file: await server.file(`${name}.pem`, [certificate.der, ...chain].map((each) => encodePem('CERTIFICATE', each)).join('')),
+      file: await server.file(
+        `${name}.pem`,
+        [certificate.der, ...chain].map((each) => encodePem('CERTIFICATE', each)).join(''),
+      ),
       keyFile: await server.file(`${name}.key`, pemOfKey(privateKey)),
       privateKey,
     };
@@ -79,7 +82,8 @@ describe('relying parties of a running server', () => {
     const gnutls = (...nonce: readonly string[]) =>
       printed('ocsptool', `--ask=${ocspUrl(one)}`, `--load-cert=${one.file}`, `--load-issuer=${issuerFile}`, ...nonce);
     expect(await openssl()).toMatch(/: good[^]*Response verify OK/);
-    for (const nonce of [[], ['--nonce']]) expect(await gnutls(...nonce)).toMatch(/Certificate Status: good[^]*Verifying OCSP Response: Success/);
+    for (const nonce of [[], ['--nonce']])
+      expect(await gnutls(...nonce)).toMatch(/Certificate Status: good[^]*Verifying OCSP Response: Success/);
     await revoke(one, '--reason', 'keyCompromise');
     expect(await openssl()).toMatch(/: revoked[^]*Reason: keyCompromise[^]*Response verify OK/);
     for (const nonce of [[], ['--nonce']]) expect(await gnutls(...nonce)).toMatch(/Certificate Status: revoked/);
@@ -113,10 +117,24 @@ describe('relying parties of a running server', () => {
     const base = await fetchCrl(fullUrl, 'base.crl');
     await revoke(gone);
     const verify = (one: Device, ...crls: readonly string[]) =>
-      printed('openssl', 'verify', '-crl_check', '-extended_crl', '-use_deltas', '-CAfile', chainFile, ...crls.flatMap((crl) => ['-CRLfile', crl]), one.file);
-    await expect.poll(async () => verify(gone, await fetchCrl(shardUrl!, 'shard.crl')), { timeout: 5000 }).toContain('certificate revoked');
+      printed(
+        'openssl',
+        'verify',
+        '-crl_check',
+        '-extended_crl',
+        '-use_deltas',
+        '-CAfile',
+        chainFile,
+        ...crls.flatMap((crl) => ['-CRLfile', crl]),
+        one.file,
+      );
+    await expect
+      .poll(async () => verify(gone, await fetchCrl(shardUrl!, 'shard.crl')), { timeout: 5000 })
+      .toContain('certificate revoked');
     const deltaUrl = fullUrl.replace(/\.crl$/, '/delta.crl');
-    await expect.poll(async () => verify(gone, base, await fetchCrl(deltaUrl, 'delta.crl')), { timeout: 5000 }).toContain('certificate revoked');
+    await expect
+      .poll(async () => verify(gone, base, await fetchCrl(deltaUrl, 'delta.crl')), { timeout: 5000 })
+      .toContain('certificate revoked');
     expect(await verify(gone, base)).toMatch(/: OK/);
     expect(await verify(kept, base, join(server.folder, 'delta.crl'))).toMatch(/: OK/);
     const [keptShard] = distributionPointUrls(EXTENSIONS.crlDistributionPoints.find(kept.certificate.extensions)!);
@@ -136,8 +154,13 @@ describe('relying parties of a running server', () => {
         `ssl_ocsp_responder ${ocspUrl(client).replace('localhost', '127.0.0.1')}`,
       ]);
       const visit = async (): Promise<number> => {
-        const agent = connection(server, { der: client.certificate.der, privateKey: client.privateKey, chain: [issuer] });
-        return (await send(server, `https://127.0.0.1:${nginx.port}/`, { agent }).finally(() => agent.destroy())).status;
+        const agent = connection(server, {
+          der: client.certificate.der,
+          privateKey: client.privateKey,
+          chain: [issuer],
+        });
+        return (await send(server, `https://127.0.0.1:${nginx.port}/`, { agent }).finally(() => agent.destroy()))
+          .status;
       };
       expect(await visit()).toBe(200);
       await revoke(client, '--reason', 'cessationOfOperation');

@@ -32,6 +32,8 @@ interface Objects {
   readonly certificate: string;
   readonly secret: string;
   readonly token: string;
+  readonly revocation: string;
+  readonly rollover: string;
 }
 
 interface Route {
@@ -87,6 +89,8 @@ describe('two tenants in one installation', () => {
       });
       const first = async (path: string): Promise<string> =>
         (await api<Listed<{ id: string }>>(server, 'GET', path)).items[0]!.id;
+      const made = async (path: string, body: object): Promise<string> =>
+        (await api<{ id: string }>(server, 'POST', path, body)).id;
       return {
         label: 'queue',
         device: await first('/devices?name=secretive'),
@@ -95,15 +99,16 @@ describe('two tenants in one installation', () => {
         certificate: await first('/certificates?name=secretive'),
         secret: await first('/secrets'),
         token: (await api<Listed<{ id: string }>>(server, 'GET', '/tokens?tenant=default')).items[0]!.id,
+        revocation: await made('/revocations', { query: { name: 'nobody' } }),
+        rollover: await made('/rollovers', { authority: 'issuing' }),
       };
     }
 
     /** A route with ids of objects of `default` in it. */
     function pathOf({ path, method }: Route): string {
       const { label, ...ids } = objects;
-      const kind = (['device', 'enrollment', 'certificate', 'secret', 'token'] as const).find((name) =>
-        path.startsWith(`/${name}s/`),
-      );
+      const { pending: _pending, ...kinds } = ids;
+      const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((name) => path.startsWith(`/${name}s/`));
       const id = kind === 'enrollment' && method === 'POST' ? ids.pending : kind && ids[kind];
       return path.replace('{label}', label).replace('{id}', id ?? 'none');
     }
@@ -113,6 +118,7 @@ describe('two tenants in one installation', () => {
       if (method !== 'POST' && method !== 'PATCH') return undefined;
       if (path === '/endpoints') return { label: 'intruder', authority: 'issuing', profile: 'device' };
       if (path === '/secrets') return { endpoint: objects.label };
+      if (path === '/rollovers') return { authority: 'issuing' };
       if (path.endsWith('/derive')) return { subject: 'intruder' };
       if (path === '/tokens') return { label: 'intruder', role: 'admin' };
       return {};
@@ -265,7 +271,8 @@ describe('two tenants in one installation', () => {
       const { store } = server.server.kernel;
       const { tenant } = (await server.server.kernel.endpoints.resolve('default'))!;
       authorities = [...(await listAuthorities(store, tenant)), ...(await listAuthorities(store, acme))];
-      expect(authorities).toHaveLength(4);
+      // Two of each tenant, and the one that is announced.
+      expect(authorities).toHaveLength(5);
     });
 
     it('is refused the key, with the certificate of the CA, with another one and with none', async () => {
@@ -289,7 +296,10 @@ describe('two tenants in one installation', () => {
       const { certificate } = await kernel.identities.current(tenant, authority, 'key-generation');
       await store.unit(async (tx) => {
         const mine = tx.forTenant<AuthorityTables>(tenant);
-        await mine.updateTable('service_identities', { key_uri: issuing.key_uri }).where('generation', '=', 1).execute();
+        await mine
+          .updateTable('service_identities', { key_uri: issuing.key_uri })
+          .where('generation', '=', 1)
+          .execute();
         await mine
           .updateTable('certificates', { der: issuing.certificate })
           .where('serial_number', '=', certificate.serialNumber)

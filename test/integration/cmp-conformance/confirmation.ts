@@ -44,7 +44,7 @@ const ROWS: readonly Row[] = [
     id: 'CM-41',
     fault: 'a certReqId of 1',
     changes: { confirmation: { certReqId: 1 } },
-    failures: ['badRequest', 'badCertId'],
+    failures: ['badRequest'],
   },
   {
     id: 'CM-41',
@@ -62,7 +62,7 @@ const ROWS: readonly Row[] = [
     id: 'CM-41',
     fault: 'hashAlg although it is CMPv2',
     changes: { confirmation: certHashWith(HASH, 'sha256') },
-    failures: ['badRequest', 'unsupportedVersion', 'badCertId'],
+    failures: ['badRequest'],
   },
   {
     id: 'CM-41',
@@ -80,7 +80,7 @@ const ROWS: readonly Row[] = [
     id: 'CM-42',
     fault: 'a transactionID of nobody',
     changes: { header: { transactionID: nonce() } },
-    failures: ['badRequest', 'badCertId'],
+    failures: ['badRequest'],
   },
   { id: 'CM-42', fault: 'no recipNonce', changes: { header: { recipNonce: null } }, failures: ['badRecipientNonce'] },
   {
@@ -164,7 +164,6 @@ export function confirmationRows(theSite: () => CmpSite): void {
       it('CM-41 no CertStatus at all rejects what was issued (RFC 9810 §5.3.18)', async () => {
         const { transaction, certificate } = await issued(protection());
         const response = await transaction.send(certConf());
-        if (response.kind === 'error') return expectRefusal(response, 'badRequest', 'badDataFormat');
         expect(response.summary).toBe('pkiconf');
         expect((await site.recordOf(certificate)).status).toBe('revoked');
       });
@@ -181,13 +180,7 @@ export function confirmationRows(theSite: () => CmpSite): void {
         expect(response.summary).toBe('pkiconf');
         expectAnswerTo(transaction, response, credential());
         expect((await site.recordOf(certificate)).status).toBe('revoked');
-        expectRefusal(
-          await transaction.confirm(certificate),
-          'badRequest',
-          'certConfirmed',
-          'badCertId',
-          'certRevoked',
-        );
+        expectRefusal(await transaction.confirm(certificate), 'certConfirmed');
       });
     });
 
@@ -207,29 +200,18 @@ export function confirmationRows(theSite: () => CmpSite): void {
       const transaction = site.transaction('strict-confirmation', signature(signer));
       const { certificate } = await transaction.send(certRequests('cr', requestFor('CN=confirms', key)));
       const protect = signature({ key, certificate, chain: signer.chain ?? [] });
-      expectRefusal(
-        await transaction.confirm(certificate, { protect }),
-        'wrongAuthority',
-        'badMessageCheck',
-        'notAuthorized',
-      );
+      expectRefusal(await transaction.confirm(certificate, { protect }), 'wrongAuthority');
       expect((await transaction.confirm(certificate)).summary).toBe('pkiconf');
     });
 
     it('CM-42 nobody else confirms it: neither another secret nor another certificate', async () => {
       const { transaction, certificate } = await issued(byMac());
       const other = passwordBasedMac(await site.secret('strict-confirmation'));
-      expectRefusal(
-        await transaction.confirm(certificate, { protect: other }),
-        'wrongAuthority',
-        'badMessageCheck',
-        'notAuthorized',
-        'badRequest',
-      );
+      expectRefusal(await transaction.confirm(certificate, { protect: other }), 'notAuthorized');
       const device = await site.device('bystander', 'strict-confirmation');
       const signed = await issued(signature(signer));
       const answer = await signed.transaction.confirm(signed.certificate, { protect: signature(device) });
-      expectRefusal(answer, 'wrongAuthority', 'badMessageCheck', 'notAuthorized', 'badRequest');
+      expectRefusal(answer, 'notAuthorized');
       expect((await transaction.confirm(certificate, { header: { recipNonce: null } })).status?.failures).toEqual([
         'badRecipientNonce',
       ]);
@@ -238,7 +220,7 @@ export function confirmationRows(theSite: () => CmpSite): void {
     it('CM-41 p10cr is confirmed with the certReqId -1 of its answer', async () => {
       const transaction = site.transaction('strict-confirmation', byMac());
       const { certificate } = await transaction.send(p10cr(pkcs10({ subject: 'CN=confirms', key: newKey() })));
-      expectRefusal(await transaction.confirm(certificate), 'badRequest', 'badCertId');
+      expectRefusal(await transaction.confirm(certificate), 'badRequest');
       const fresh = site.transaction('strict-confirmation', byMac());
       const answer = await fresh.send(p10cr(pkcs10({ subject: 'CN=confirms', key: newKey() })));
       expect((await fresh.confirm(answer.certificate, { confirmation: { certReqId: -1 } })).summary).toBe('pkiconf');
@@ -283,7 +265,7 @@ export function confirmationRows(theSite: () => CmpSite): void {
       expect(await statuses()).toEqual([status, 'active']);
       const late = await transaction.confirm(certificate);
       clock.ahead = 0;
-      expectRefusal(late, 'certConfirmed', 'badRequest', 'certRevoked');
+      expectRefusal(late, 'certConfirmed');
     });
   });
 }

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import {
-  boolean,
   directoryName,
   dnsNames,
   extension,
@@ -35,131 +34,10 @@ import {
   signatureProof,
   signatureProofOverInput,
 } from '../../fakes/cmp-request.ts';
-import type { CmpResponse, Failure } from '../../fakes/cmp-response.ts';
+import type { CmpResponse } from '../../fakes/cmp-response.ts';
 import { newKey, publicKeyDer } from '../../fakes/cmp-signatures.ts';
 import type { CmpSite } from '../../fakes/cmp-site.ts';
-
-const EKU = '2.5.29.37';
-const ID_KP = '1.3.6.1.5.5.7.3';
-const basicConstraints = (isCa: boolean): Buffer =>
-  extension('2.5.29.19', sequence(isCa ? boolean(true) : undefined), true);
-const purposes = (...arcs: readonly number[]): Buffer =>
-  extension(EKU, sequence(...arcs.map((arc) => oid(`${ID_KP}.${arc}`))));
-/** keyCertSign and cRLSign. */
-const CA_USAGE = extension('2.5.29.15', tlv(0x03, Buffer.from([1, 0x06])), true);
-
-/** A template that is refused for what it asks. */
-interface TemplateRow {
-  readonly id: string;
-  readonly fault: string;
-  readonly request: () => CertReqMsg;
-  readonly failures: readonly Failure[];
-}
-
-const keyOf = newKey();
-const TEMPLATES: readonly TemplateRow[] = [
-  {
-    id: 'CM-32',
-    fault: 'a certReqId of 1',
-    request: () => requestFor('CN=id', newKey(), { certReqId: 1 }),
-    failures: ['badRequest'],
-  },
-  {
-    id: 'CM-32',
-    fault: 'a certReqId of -1',
-    request: () => requestFor('CN=id', newKey(), { certReqId: -1 }),
-    failures: ['badRequest'],
-  },
-  {
-    id: 'CM-33',
-    fault: 'a proof by another key',
-    request: () => requestFor('CN=pop', newKey(), { proof: signatureProof(newKey()) }),
-    failures: ['badPOP'],
-  },
-  {
-    id: 'CM-33',
-    fault: 'no proof for a key that signs',
-    request: () => ({ template: requestFor('CN=pop', newKey()).template }),
-    failures: ['badPOP'],
-  },
-  {
-    id: 'CM-33',
-    fault: 'poposkInput although subject and key stand in the template',
-    request: () =>
-      requestFor('CN=pop', keyOf, { proof: signatureProofOverInput(keyOf, { sender: directoryName('CN=pop') }) }),
-    failures: ['badPOP', 'badRequest', 'badDataFormat'],
-  },
-  {
-    id: 'CM-33',
-    fault: 'the algorithm of another kind of key in the proof',
-    request: () => requestFor('CN=pop', newKey(), { proof: signatureProof(newKey('ed25519')) }),
-    failures: ['badPOP', 'badCertTemplate', 'badAlg'],
-  },
-  {
-    id: 'CM-34',
-    fault: 'raVerified by who is no registration authority',
-    request: () => requestFor('CN=pop', newKey(), { proof: raVerified }),
-    failures: ['notAuthorized', 'badPOP'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'neither subject nor subjectAltName',
-    request: () => requestFor('', keyOf, { proof: signatureProof(keyOf) }),
-    failures: ['badCertTemplate'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'no public key',
-    request: () => ({ template: { subject: 'CN=keyless' }, proof: signatureProof(keyOf) }),
-    failures: ['badCertTemplate', 'badPOP', 'badRequest', 'notAuthorized'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'an RSA key of 1024 bits',
-    request: () => requestFor('CN=weak', newKey('rsa1024')),
-    failures: ['badCertTemplate'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'a CA certificate',
-    request: () => requestFor('CN=ca', newKey(), { template: { extensions: [basicConstraints(true), CA_USAGE] } }),
-    failures: ['badCertTemplate', 'notAuthorized'],
-  },
-  ...([28, 27, 32] as const).map((arc): TemplateRow => ({
-    id: 'CM-35',
-    fault: `the purpose id-kp-${{ 27: 'cmcCA', 28: 'cmcRA', 32: 'cmKGA' }[arc]}`,
-    request: () => requestFor('CN=privileged', newKey(), { template: { extensions: [purposes(arc)] } }),
-    failures: ['notAuthorized', 'badCertTemplate'],
-  })),
-  {
-    id: 'CM-35',
-    fault: 'an extension whose value is no DER',
-    request: () =>
-      requestFor('CN=odd', newKey(), { template: { extensions: [extension('2.5.29.17', Buffer.from([1, 2, 3]))] } }),
-    failures: ['badCertTemplate', 'badDataFormat'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'an extension twice',
-    request: () =>
-      requestFor('CN=twice', newKey(), {
-        template: { extensions: [dnsNames(['a.example']), dnsNames(['b.example'])] },
-      }),
-    failures: ['badCertTemplate', 'badDataFormat'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'a version other than v3',
-    request: () => requestFor('CN=v1', newKey(), { template: { version: 0 } }),
-    failures: ['badCertTemplate', 'badRequest'],
-  },
-  {
-    id: 'CM-35',
-    fault: 'a serial number of the device’s choice',
-    request: () => requestFor('CN=chosen', newKey(), { template: { serialNumber: Buffer.from([1]) } }),
-    failures: ['badCertTemplate'],
-  },
-];
+import { TEMPLATES } from './template-rows.ts';
 
 /** The rows of the table on enrolment. */
 export function enrolmentRows(theSite: () => CmpSite): void {
@@ -223,7 +101,7 @@ export function enrolmentRows(theSite: () => CmpSite): void {
     it('CM-32 exactly one request in a message', async () => {
       const [one, two] = [requestFor('CN=one', newKey()), requestFor('CN=two', newKey(), { certReqId: 1 })];
       expectRefusal(await send(certRequests('ir', one, two)), 'badRequest');
-      expectRefusal(await send(certRequests('ir')), 'badRequest', 'badDataFormat');
+      expectRefusal(await send(certRequests('ir')), 'badDataFormat');
     });
 
     it('CM-33 a PKCS #10 request by another key', async () => {
@@ -258,12 +136,12 @@ export function enrolmentRows(theSite: () => CmpSite): void {
       );
       expect(granted.summary).toBe('cp accepted');
       const kur = certRequests('kur', requestFor('CN=gateway', newKey(), { proof: raVerified }));
-      expectRefusal(await send(kur, signature(gateway), 'default-ra'), 'notAuthorized', 'badPOP', 'badRequest');
-      expectRefusal(await send(kur, signature(gateway)), 'notAuthorized', 'badPOP', 'badRequest');
+      expectRefusal(await send(kur, signature(gateway), 'default-ra'), 'notAuthorized');
+      expectRefusal(await send(kur, signature(gateway)), 'notAuthorized');
       const device = await site.device('no-gateway', 'strict-enrolment');
       const vouches = certRequests('cr', requestFor('CN=no-gateway', newKey(), { proof: raVerified }));
-      expectRefusal(await send(vouches, signature(device)), 'notAuthorized', 'badPOP');
-      expectRefusal(await send(vouches), 'notAuthorized', 'badPOP');
+      expectRefusal(await send(vouches, signature(device)), 'notAuthorized');
+      expectRefusal(await send(vouches), 'notAuthorized');
     });
 
     it('CM-35 the NULL-DN with a critical subjectAltName; what is known besides is granted or left out, not refused', async () => {
@@ -295,26 +173,20 @@ export function enrolmentRows(theSite: () => CmpSite): void {
         'ip accepted',
       );
       const again = await send(certRequests('cr', requestFor('CN=fresh', key)), protect, 'fresh-keys');
-      expectRefusal(again, 'duplicateCertReq', 'badCertTemplate');
+      expectRefusal(again, 'duplicateCertReq');
     });
 
     it('CM-37 the certificate of another device enrols nobody else, and a secret only its own device', async () => {
       const device = await site.device('itself', 'strict-enrolment');
       for (const kind of ['ir', 'cr', 'kur'] as const) {
         const response = await send(certRequests(kind, requestFor('CN=somebody-else', newKey())), signature(device));
-        expectRefusal(response, 'notAuthorized', 'badCertTemplate');
+        // CM-39: an update keeps its subject; anything else asks for what is another's.
+        expectRefusal(response, kind === 'kur' ? 'badCertTemplate' : 'notAuthorized');
       }
-      expectRefusal(
-        await send(p10cr(pkcs10({ subject: 'CN=somebody-else', key: newKey() })), signature(device)),
-        'notAuthorized',
-        'badCertTemplate',
-      );
+      const request = p10cr(pkcs10({ subject: 'CN=somebody-else', key: newKey() }));
+      expectRefusal(await send(request, signature(device)), 'notAuthorized');
       const limited = passwordBasedMac(await site.secret('strict-enrolment', 'device', 'only-me'));
-      expectRefusal(
-        await send(certRequests('ir', requestFor('CN=not-me', newKey())), limited),
-        'notAuthorized',
-        'badCertTemplate',
-      );
+      expectRefusal(await send(certRequests('ir', requestFor('CN=not-me', newKey())), limited), 'notAuthorized');
       expect((await send(certRequests('ir', requestFor('CN=only-me', newKey())), limited)).summary).toBe('ip accepted');
       expect(await site.countOf('somebody-else')).toBe(0);
     });
@@ -323,7 +195,7 @@ export function enrolmentRows(theSite: () => CmpSite): void {
       const once = passwordBasedMac(await site.secret('strict-enrolment', 'one-time'));
       expect((await send(certRequests('ir', requestFor('CN=once', newKey())), once)).summary).toBe('ip accepted');
       const again = await send(certRequests('ir', requestFor('CN=once', newKey())), once);
-      expectRefusal(again, 'badMessageCheck', 'notAuthorized');
+      expectRefusal(again, 'badMessageCheck');
       expect(await site.countOf('once')).toBe(1);
     });
 
@@ -334,7 +206,7 @@ export function enrolmentRows(theSite: () => CmpSite): void {
       const first = await send(certRequests('kur', requestFor('CN=updated', key)), signature(device), 'updates');
       expect(first.summary).toBe('kup accepted');
       const again = await send(certRequests('kur', requestFor('CN=updated', newKey())), signature(device), 'updates');
-      expectRefusal(again, 'certRevoked', 'notAuthorized', 'badRequest');
+      expectRefusal(again, 'certRevoked');
       const renewed = { key, certificate: first.certificate, chain: device.chain ?? [] };
       const next = await send(certRequests('kur', requestFor('CN=updated', newKey())), signature(renewed), 'updates');
       expect(next.summary).toBe('kup accepted');
@@ -367,9 +239,9 @@ export function enrolmentRows(theSite: () => CmpSite): void {
       });
 
       it('keeps subject and names', async () => {
-        expectRefusal(await kur({}, 'CN=renamed'), 'badCertTemplate', 'notAuthorized');
+        expectRefusal(await kur({}, 'CN=renamed'), 'badCertTemplate');
         const added = { template: { extensions: [dnsNames(['new.example'])] } };
-        expectRefusal(await kur(added), 'badCertTemplate', 'notAuthorized');
+        expectRefusal(await kur(added), 'badCertTemplate');
       });
 
       it('a second one while the first waits for its confirmation', async () => {
@@ -377,7 +249,7 @@ export function enrolmentRows(theSite: () => CmpSite): void {
         const first = await transaction.send(certRequests('kur', requestFor('CN=renews', newKey())));
         expect(first.summary).toBe('kup accepted');
         const second = await kur();
-        expectRefusal(second, 'badRequest', 'certRevoked');
+        expectRefusal(second, 'badRequest');
         expect((await transaction.confirm(first.certificate)).summary).toBe('pkiconf');
       });
     });

@@ -98,33 +98,13 @@ export function keyDeliveryRows(theSite: () => CmpSite): void {
           by = protect,
         ) =>
           site.transaction(label, by, { pvno: 3 }).send(certRequests('ir', requestFor('CN=encrypts', key, { proof })));
-        expectRefusal(
-          await ask(newKey('ed25519'), subsequentMessage('keyAgreement')),
-          'badPOP',
-          'badCertTemplate',
-          'badAlg',
-        );
-        expectRefusal(
-          await ask(newKey('rsa2048'), subsequentMessage('keyAgreement')),
-          'badPOP',
-          'badCertTemplate',
-          'badRequest',
-        );
-        expectRefusal(
-          await ask(newKey('p256'), subsequentMessage('keyEncipherment')),
-          'badPOP',
-          'badCertTemplate',
-          'badRequest',
-        );
-        expectRefusal(await ask(newKey('rsa2048'), subsequentMessage('keyEncipherment', 1)), 'badPOP', 'badRequest');
+        expectRefusal(await ask(newKey('ed25519'), subsequentMessage('keyAgreement')), 'badPOP');
+        expectRefusal(await ask(newKey('rsa2048'), subsequentMessage('keyAgreement')), 'badPOP');
+        expectRefusal(await ask(newKey('p256'), subsequentMessage('keyEncipherment')), 'badPOP');
+        expectRefusal(await ask(newKey('rsa2048'), subsequentMessage('keyEncipherment', 1)), 'badPOP');
         await site.endpoint({ label: 'direct', cmp: { indirectProof: false } });
         const direct = passwordBasedMac(await site.secret('direct'));
-        expectRefusal(
-          await ask(newKey('rsa2048'), subsequentMessage('keyEncipherment'), 'direct', direct),
-          'badPOP',
-          'badRequest',
-          'notAuthorized',
-        );
+        expectRefusal(await ask(newKey('rsa2048'), subsequentMessage('keyEncipherment'), 'direct', direct), 'badPOP');
       });
     });
 
@@ -204,34 +184,22 @@ export function keyDeliveryRows(theSite: () => CmpSite): void {
         const template = { subject: 'CN=repeats', publicKey: emptyPublicKey('p256')! };
         const first = await transaction.send(certRequests('ir', { template }));
         const again = await transaction.sendAsIs(transaction.request);
-        if (again.status?.status === 'rejection') return expectRefusal(again, 'transactionIdInUse', 'badRequest');
         expect(again.certificate).not.toEqual(first.certificate);
         expect((await site.recordOf(first.certificate)).status).toBe('revoked');
       });
 
-      it('is refused for a certificate that can neither decrypt nor agree, where it is switched off, with a proof, and in CMPv2', async () => {
-        expectRefusal(
-          await ask('cr', signature(signers.get('unfit')!), 'rsa', 'signing'),
-          'notAuthorized',
-          'badRequest',
-          'badCertTemplate',
-        );
+      it('is refused for a certificate that can neither decrypt nor agree, where it is switched off, and with a proof; in CMPv2 the answer is of CMPv3', async () => {
+        expectRefusal(await ask('cr', signature(signers.get('unfit')!), 'rsa', 'signing'), 'notAuthorized');
         await site.endpoint({ label: 'no-central' });
         const off = passwordBasedMac(await site.secret('no-central'));
-        expectRefusal(
-          await ask('ir', off, 'p256', 'no-central'),
-          'notAuthorized',
-          'badCertTemplate',
-          'badRequest',
-          'badPOP',
-        );
+        expectRefusal(await ask('ir', off, 'p256', 'no-central'), 'badCertTemplate');
         const withProof = await ask('ir', passwordBasedMac(secret), 'p256', 'central', {
           proof: signatureProof(newKey()),
         });
-        expectRefusal(withProof, 'badPOP', 'badRequest', 'badCertTemplate');
+        expectRefusal(withProof, 'badPOP');
         const old = await ask('ir', passwordBasedMac(secret), 'p256', 'central', { pvno: 2 });
-        if (old.status?.status === 'rejection') expectRefusal(old, 'unsupportedVersion', 'badRequest');
-        else expect(old.header.pvno).toBe(3);
+        // EnvelopedData is of version 3, and so is the answer (RFC 9810 §7).
+        expect([old.summary, old.header.pvno]).toEqual(['ip accepted', 3]);
       });
     });
   });

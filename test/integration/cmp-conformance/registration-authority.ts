@@ -11,7 +11,7 @@ import {
   type Signer,
 } from '../../fakes/cmp-protection.ts';
 import { certRequests, genm, nested, p10cr, pkcs10, raVerified, requestFor } from '../../fakes/cmp-request.ts';
-import { CmpResponse } from '../../fakes/cmp-response.ts';
+import type { CmpResponse } from '../../fakes/cmp-response.ts';
 import { newKey } from '../../fakes/cmp-signatures.ts';
 import type { CmpSite } from '../../fakes/cmp-site.ts';
 
@@ -78,18 +78,13 @@ export function registrationAuthorityRows(theSite: () => CmpSite): void {
 
       it('with another transactionID or senderNonce is refused', async () => {
         const response = await addProtection(inner(asksFor('CN=router'), byMac()), { transactionID: nonce() });
-        // One message under a transactionID of its own is a batch of one: taken, or refused.
-        if (response.kind === 'error') expectRefusal(response, 'badRequest', 'transactionIdInUse');
+        expectRefusal(response, 'badRequest');
         const other = await addProtection(inner(asksFor('CN=router'), byMac()), { senderNonce: nonce() });
         expectRefusal(other, 'badSenderNonce');
       });
 
       it('by a MAC, or by who is no registration authority, is refused', async () => {
-        expectRefusal(
-          await addProtection(inner(asksFor('CN=router'), byMac()), {}, byMac()),
-          'wrongIntegrity',
-          'notAuthorized',
-        );
+        expectRefusal(await addProtection(inner(asksFor('CN=router'), byMac()), {}, byMac()), 'wrongIntegrity');
         const byDevice = await addProtection(inner(asksFor('CN=router'), byMac()), {}, signature(device));
         expectRefusal(byDevice, 'notAuthorized');
       });
@@ -101,12 +96,12 @@ export function registrationAuthorityRows(theSite: () => CmpSite): void {
       });
 
       it('around nothing, and around more than a batch may hold', async () => {
-        expectRefusal(await pass([]), 'badRequest', 'badDataFormat');
+        expectRefusal(await pass([]), 'badDataFormat');
         const { der: innermost, ...ids } = inner(asksFor('CN=router'), byMac());
         let der = innermost;
         for (let i = 0; i < 3; i += 1) der = inner(nested(der), signature(gateway), { header: ids }).der;
         const deep = await addProtection({ der, ...ids });
-        expectRefusal(deep.kind === 'nested' ? deep.inner[0]! : deep, 'badRequest', 'badDataFormat');
+        expectRefusal(deep.kind === 'nested' ? deep.inner[0]! : deep, 'badRequest');
       });
     });
 
@@ -138,7 +133,6 @@ export function registrationAuthorityRows(theSite: () => CmpSite): void {
       it('refuses the one message that is wrong, and answers the others', async () => {
         const wrong = inner(asksFor('CN=wrong'), byMac(), { protection: (bits) => bits.map((octet) => octet ^ 1) });
         const outer = await pass([inner(asksFor('CN=right'), byMac(), implicit), wrong]);
-        if (outer.kind === 'error') return expectRefusal(outer, 'badMessageCheck');
         expect(outer.inner[0]!.summary).toBe('cp accepted');
         expectRefusal(outer.inner[1]!, 'badMessageCheck');
         expect(await site.countOf('wrong')).toBe(0);
@@ -148,15 +142,15 @@ export function registrationAuthorityRows(theSite: () => CmpSite): void {
         const [first, second] = [inner(asksFor('CN=twin'), byMac()), inner(asksFor('CN=twin'), byMac())];
         const { transactionID } = first;
         const twin = inner(asksFor('CN=twin'), byMac(), { header: { transactionID } });
-        expectRefusal(await pass([first, twin]), 'badRequest', 'transactionIdInUse');
+        expectRefusal(await pass([first, twin]), 'transactionIdInUse');
         const own = await pass([first, second], { header: { transactionID } });
-        expectRefusal(own, 'badRequest', 'transactionIdInUse');
+        expectRefusal(own, 'transactionIdInUse');
         expect(await site.countOf('twin')).toBe(0);
       });
 
       it('by a MAC, or by who is no registration authority, is refused', async () => {
         const messages = (): Inner[] => [inner(asksFor('CN=batched'), byMac()), inner(asksFor('CN=batched'), byMac())];
-        expectRefusal(await pass(messages(), {}, byMac()), 'wrongIntegrity', 'notAuthorized');
+        expectRefusal(await pass(messages(), {}, byMac()), 'wrongIntegrity');
         expectRefusal(await pass(messages(), {}, signature(device)), 'notAuthorized');
         expect(await site.countOf('batched')).toBe(0);
       });
@@ -175,7 +169,7 @@ export function registrationAuthorityRows(theSite: () => CmpSite): void {
       await site.endpoint({ label: 'more-gateways', profile: 'registration-authority', cmp: { authenticators } });
       const ask = (label: string) => site.transaction(label, signature(gateway)).send(asksFor('CN=second gateway'));
       expectRefusal(await ask('more-gateways'), 'notAuthorized');
-      expectRefusal(await ask('default-ra'), 'notAuthorized', 'badCertTemplate');
+      expectRefusal(await ask('default-ra'), 'notAuthorized');
       expect(await site.countOf('second gateway')).toBe(0);
     });
   });

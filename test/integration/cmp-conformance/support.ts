@@ -46,13 +46,13 @@ const ROWS: readonly Row[] = [
     id: 'CM-60',
     fault: 'no serial number',
     revocation: (own) => ({ template: { issuer: readCertificate(own).issuer } }),
-    failures: ['addInfoNotAvailable', 'badCertId', 'badCertTemplate'],
+    failures: ['addInfoNotAvailable'],
   },
   {
     id: 'CM-60',
     fault: 'no issuer',
     revocation: (own) => ({ template: { serialNumber: readCertificate(own).serialNumber } }),
-    failures: ['addInfoNotAvailable', 'badCertId', 'badCertTemplate'],
+    failures: ['addInfoNotAvailable'],
   },
   {
     id: 'CM-60',
@@ -70,32 +70,32 @@ const ROWS: readonly Row[] = [
     id: 'CM-60',
     fault: 'no crlEntryDetails',
     revocation: (own) => ({ certificate: own, reason: null }),
-    failures: ['badDataFormat', 'badRequest', 'addInfoNotAvailable'],
+    failures: ['badRequest'],
   },
   {
     id: 'CM-60',
     fault: 'the reason 7, which there is not',
     revocation: withReason(7),
-    failures: ['badDataFormat', 'badRequest'],
+    failures: ['badRequest'],
   },
-  { id: 'CM-60', fault: 'the reason 11', revocation: withReason(11), failures: ['badDataFormat', 'badRequest'] },
+  { id: 'CM-60', fault: 'the reason 11', revocation: withReason(11), failures: ['badRequest'] },
   {
     id: 'CM-60',
     fault: 'two reasons',
     revocation: (certificate) => ({ certificate, crlEntryDetails: [reasonCode(1), reasonCode(4)] }),
-    failures: ['badDataFormat', 'badRequest'],
+    failures: ['badDataFormat'],
   },
   {
     id: 'CM-60',
     fault: 'a reason that is no ENUMERATED',
     revocation: (certificate) => ({ certificate, crlEntryDetails: [extension('2.5.29.21', boolean(true))] }),
-    failures: ['badDataFormat', 'badRequest'],
+    failures: ['badDataFormat'],
   },
   {
     id: 'CM-62',
     fault: 'removeFromCRL of what is not on hold',
     revocation: withReason(REMOVE_FROM_CRL),
-    failures: ['badCertId', 'badRequest'],
+    failures: ['badCertId'],
   },
 ];
 
@@ -128,8 +128,8 @@ export function supportRows(theSite: () => CmpSite): void {
 
       it('CM-60 names exactly one certificate', async () => {
         const { certificate } = signer;
-        expectRefusal(await send(rr({ certificate }, { certificate })), 'badRequest', 'badDataFormat');
-        expectRefusal(await send(rr()), 'badRequest', 'badDataFormat');
+        expectRefusal(await send(rr({ certificate }, { certificate })), 'badRequest');
+        expectRefusal(await send(rr()), 'badRequest');
       });
 
       it('CM-60, CM-61 revokes the owner’s certificate, once', async () => {
@@ -144,7 +144,7 @@ export function supportRows(theSite: () => CmpSite): void {
 
       it('CM-60 a registration authority revokes for others, a device does not', async () => {
         const device = await site.device('left-behind', 'strict-support');
-        expectRefusal(await send(rr({ certificate: device.certificate })), 'notAuthorized', 'badCertId');
+        expectRefusal(await send(rr({ certificate: device.certificate })), 'notAuthorized');
         const byRa = site.transaction('default', signature(gateway));
         expect((await byRa.send(rr({ certificate: device.certificate, reason: 1 }))).summary).toBe('rp accepted');
         const again = await site
@@ -246,24 +246,22 @@ export function supportRows(theSite: () => CmpSite): void {
       it('crlStatusList of an issuer of nobody', async () => {
         const source = explicit(1, sequence(directoryName('CN=nobody')));
         const response = await send(genm(info(ID_IT.crlStatusList, sequence(sequence(source)))), protect());
-        if (response.kind === 'genp') expect([...response.infos.values()]).toEqual([undefined]);
-        else expectRefusal(response, 'badRequest', 'badDataFormat', 'addInfoNotAvailable');
+        expectRefusal(response, 'badRequest');
       });
 
       it('a type nobody knows; none at all is answered with what there is (RFC 9810 §5.3.19)', async () => {
         const unknown = await send(genm(info('1.3.6.1.4.1.99999.3')), protect());
-        if (unknown.kind === 'genp') expect([...unknown.infos.keys()]).not.toContain('1.3.6.1.4.1.99999.3');
-        else expectRefusal(unknown, 'badRequest', 'badDataFormat');
+        expectRefusal(unknown, 'badRequest');
         const any = await send(genm(), protect());
-        if (any.kind !== 'genp') expectRefusal(any, 'badRequest', 'badDataFormat');
+        expect([any.kind, any.infos.has(ID_IT.caCerts)]).toEqual(['genp', true]);
       });
     });
 
     describe('what is not for this server', () => {
       it('CM-66 cross-certification is refused', async () => {
         const ccr = certRequests('ccr', requestFor('CN=other CA', newKey()));
-        expectRefusal(await send(ccr), 'notAuthorized', 'badRequest');
-        expectRefusal(await send(ccr, signature(gateway)), 'notAuthorized', 'badRequest', 'signerNotTrusted');
+        expectRefusal(await send(ccr), 'badRequest');
+        expectRefusal(await send(ccr, signature(gateway)), 'badRequest');
       });
 
       it.each(['ip', 'cp', 'kup', 'pkiconf', 'genp', 'rp', 'pollRep', 'krr', 'popdecc', 'popdecr'] as const)(

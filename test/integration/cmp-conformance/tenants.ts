@@ -72,7 +72,7 @@ export function tenantRows(theSite: () => CmpSite): void {
 
     it('our registration authority revokes nothing of acme’s at our own endpoint', async () => {
       const body = rr({ certificate: theirs['device']!.certificate, reason: 1 });
-      expectRefusal(await send('default', body, signature(ours['ra']!)), 'notAuthorized', 'badCertId');
+      expectRefusal(await send('default', body, signature(ours['ra']!)), 'badCertId');
       expect(await statusOf(theirs['device']!.certificate)).toBe('active');
     });
 
@@ -80,7 +80,6 @@ export function tenantRows(theSite: () => CmpSite): void {
       const message = (): Uint8Array =>
         buildMessage({ content: genm(info(ID_IT.caCerts)), protect: signature(theirs['device']!) });
       const outer = await send('default', nested(message(), message()), signature(ours['ra']!));
-      if (outer.kind === 'error') return expectRefusal(outer, ...refusals);
       for (const answer of outer.inner) expectRefusal(answer, ...refusals);
     });
 
