@@ -5,10 +5,7 @@ import { algorithmIdentifier, type SignatureAlgorithm } from '../x509/signature-
 import type { RevocationRow } from './tables.ts';
 
 /** What of a row stands in a CRL. */
-export type CrlEntryRow = Pick<
-  RevocationRow,
-  'serial_number' | 'state' | 'reason' | 'revoked_at' | 'invalidity_date'
->;
+export type CrlEntryRow = Pick<RevocationRow, 'serial_number' | 'state' | 'reason' | 'revoked_at' | 'invalidity_date'>;
 
 /** The contents of a TBSCertList around its entries (RFC 5280 §5.1.2). */
 export interface CrlFrame {

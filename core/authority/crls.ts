@@ -29,7 +29,7 @@ export interface CrlLifetimes {
 }
 
 /** A day for full CRLs; an hour for what is to be fresh: who caches it that long is that late. */
-export const CRL_LIFETIMES: CrlLifetimes = { fullSeconds: 86_400, changesSeconds: 3_600 };
+const CRL_LIFETIMES: CrlLifetimes = { fullSeconds: 86_400, changesSeconds: 3_600 };
 
 /** What CRLs are made with. */
 export interface CrlParts {
@@ -58,6 +58,7 @@ export class Crls {
   readonly #lifetimes: CrlLifetimes;
   readonly #onPublished: (crl: CrlRow) => void;
   readonly #publishing = new Map<string, Promise<void>>();
+  readonly #first = new Map<string, Promise<void>>();
 
   constructor({ store, authorities, build, lifetimes, onPublished }: CrlParts) {
     this.#store = store;
@@ -83,7 +84,7 @@ export class Crls {
     const key = { authority, scope };
     const stored = await findCrl(this.#store, key);
     if (stored) return stored;
-    await this.publish({ tenant, authority, scope }, 'regular');
+    await this.#publishFirst({ tenant, authority, scope });
     const made = await findCrl(this.#store, key);
     if (made) return made;
     throw new PeerError('not-found', `the authority has no CRL ${scope}`);
@@ -121,6 +122,16 @@ export class Crls {
     return next;
   }
 
+  /** Of all that ask for a list before there is one, one publishes it. */
+  #publishFirst(publication: CrlPublication): Promise<void> {
+    const key = `${publication.authority}/${publication.scope}`;
+    const underWay = this.#first.get(key);
+    if (underWay) return underWay;
+    const made = this.publish(publication, 'regular').finally(() => this.#first.delete(key));
+    this.#first.set(key, made);
+    return made;
+  }
+
   async #publish(
     publication: CrlPublication,
     occasion: CrlOccasion,
@@ -154,8 +165,7 @@ export class Crls {
     const base = await deltaBase(this.#store, issuer.id, this.#store.clock.now());
     const delta: CrlScope = { kind: 'delta', base: base ?? next };
     const full = await findCrl(this.#store, { authority: issuer.id, scope: 'full' });
-    const withFull =
-      scope === 'full' || !base || !full || (issuer.crlShards === 1 && full.entries <= FULL_AT_ONCE);
+    const withFull = scope === 'full' || !base || !full || (issuer.crlShards === 1 && full.entries <= FULL_AT_ONCE);
     return withFull ? [delta, { kind: 'full' }] : [delta];
   }
 

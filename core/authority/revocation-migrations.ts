@@ -107,7 +107,11 @@ export const revocationMigrations: readonly Migration[] = [
         .addColumn('seen_at', integer, (column) => column.notNull())
         .addPrimaryKeyConstraint('revocation_sightings_pk', ['tenant', 'certificate', 'changed_at', 'node'])
         .execute();
-      await db.schema.createIndex('revocation_sightings_seen_at').on('revocation_sightings').column('seen_at').execute();
+      await db.schema
+        .createIndex('revocation_sightings_seen_at')
+        .on('revocation_sightings')
+        .column('seen_at')
+        .execute();
     },
   },
 ];

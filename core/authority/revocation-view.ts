@@ -4,6 +4,7 @@ import { databaseNow } from '../store/database-clock.ts';
 import type { ShortLived } from '../store/short-lived.ts';
 import { statement } from '../store/statement.ts';
 import type { Engine, Store } from '../store/store.ts';
+import { BoundedReads } from './bounded-reads.ts';
 import type { AuthorityTables, RevocationRow } from './tables.ts';
 
 /** A certificate whose status has changed, as this node learned of it. */
@@ -38,6 +39,9 @@ const POLL_MS = 250;
 const REREAD_MS = 10_000;
 /** A unit commits or is given up within this; a look later than the rest of {@link REREAD_MS} may have missed one. */
 const LONGEST_UNIT_MS = 5_000;
+/** A look without an answer is given up after this, and so many may be without one. */
+const LOOK_MS = 1_500;
+const LOOKS = 3;
 /** More changes than this are not named one by one. */
 const MOST_CHANGES = 20_000;
 
@@ -52,6 +56,7 @@ export class RevocationView {
   readonly #report: (error: unknown) => void;
   readonly #pollMs: number;
   readonly #listeners = new Set<RevocationListener>();
+  readonly #reads = new BoundedReads(LOOK_MS, LOOKS);
   /** What was named already, with the time of its change: a look reads the last seconds again and again. */
   #known = new Map<string, number>();
   /** `performance.now()` at the start of the last look that succeeded. */
@@ -118,7 +123,8 @@ export class RevocationView {
     const startedAt = performance.now();
     const missed = startedAt - this.#seenAt > REREAD_MS - LONGEST_UNIT_MS;
     try {
-      const rows = await this.#store.query(changedLately, { window: REREAD_MS, limit: MOST_CHANGES + 1 });
+      const window = { window: REREAD_MS, limit: MOST_CHANGES + 1 };
+      const rows = await this.#reads.run(() => this.#store.query(changedLately, window));
       this.#seenAt = startedAt;
       this.#failing = false;
       this.#tell(rows, missed || rows.length > MOST_CHANGES);

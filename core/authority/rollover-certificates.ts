@@ -66,7 +66,11 @@ export async function makeSuccessor(
  * was made until the first of both ends.
  * @throws UpstreamError when the token is away
  */
-export async function crossCertify(keys: KeyStore, issuerRow: AuthorityRow, rootRow: AuthorityRow): Promise<Uint8Array> {
+export async function crossCertify(
+  keys: KeyStore,
+  issuerRow: AuthorityRow,
+  rootRow: AuthorityRow,
+): Promise<Uint8Array> {
   const [issuer, root] = [parseCertificate(issuerRow.certificate), parseCertificate(rootRow.certificate)];
   const signatureAlgorithm = defaultSignatureAlgorithm(issuer.publicKey.algorithm);
   const notAfter = new Date(Math.min(issuer.notAfter.getTime(), root.notAfter.getTime()));
@@ -109,5 +113,8 @@ function numberedName({ rdns }: Name, number: number): Name {
     }),
   );
   if (numbered) return encodeName(changed);
-  throw new PeerError('malformed-request', 'subject: expected one, because the present name has no common name to number');
+  throw new PeerError(
+    'malformed-request',
+    'subject: expected one, because the present name has no common name to number',
+  );
 }

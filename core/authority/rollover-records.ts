@@ -44,6 +44,18 @@ export async function findRollover(store: Store, tenant: string, id: string): Pr
   return (await listRollovers(store, tenant)).find((rollover) => rollover.id === id);
 }
 
+/** The authority that issues now what this one did at first: itself, or who took over in the end. */
+export async function heirOf(store: Store, tenant: string, authority: string): Promise<string> {
+  const switched = (await listRollovers(store, tenant)).filter(({ state }) => state !== 'announced');
+  const heirs = new Map(
+    switched.flatMap(({ members }) => members.map(({ predecessor, successor }) => [predecessor, successor])),
+  );
+  let heir = authority;
+  // An authority is made later than the one before it: there is no way round in a circle.
+  for (let next = heirs.get(heir); next !== undefined; next = heirs.get(heir)) heir = next;
+  return heir;
+}
+
 /** The rollovers of every tenant whose date has come. */
 export function dueRollovers(store: Store, now: number): Promise<Pick<RolloverRow, 'tenant' | 'id'>[]> {
   return store
@@ -155,9 +167,7 @@ function rolloverOf(row: RolloverRow, members: readonly RolloverMemberRow[]): Ro
 
 function memberOf({ predecessor, successor, old_with_new, new_with_old }: RolloverMemberRow): RolloverMember {
   const crossCertificates =
-    old_with_new === null || new_with_old === null
-      ? undefined
-      : { oldWithNew: old_with_new, newWithOld: new_with_old };
+    old_with_new === null || new_with_old === null ? undefined : { oldWithNew: old_with_new, newWithOld: new_with_old };
   return { predecessor, successor, crossCertificates };
 }
 

@@ -69,7 +69,8 @@ export class Rollovers {
       if (!member) continue;
       const other = member.predecessor === authority ? member.successor : member.predecessor;
       certificates.push(...(await authorities.caCertificates(tenant, other)));
-      for (const { crossCertificates: cross } of members) if (cross) certificates.push(cross.oldWithNew, cross.newWithOld);
+      for (const { crossCertificates: cross } of members)
+        if (cross) certificates.push(cross.oldWithNew, cross.newWithOld);
     }
     return certificates.filter((der, index) => certificates.findIndex((other) => octetsEqual(der, other)) === index);
   }
@@ -161,8 +162,8 @@ export class Rollovers {
 
   /** What another node has changed changes states of authorities: those are read again. */
   #keep(tenant: string, known: Known): void {
-    const before = this.#known.get(tenant);
-    if (before && before.revision !== known.revision) this.#parts.authorities.forget(tenant);
+    const before = this.#known.get(tenant)?.revision ?? '';
+    if (before !== known.revision) this.#parts.authorities.forget(tenant);
     this.#known.set(tenant, known);
   }
 }

@@ -38,7 +38,7 @@ export async function storedIdentities(
   return rows.map(({ tenant: _tenant, authority: _authority, purpose: _purpose, ...row }) => stored(row));
 }
 
-/** The newest identity of each purpose at each active authority. */
+/** The newest identity of each purpose at each authority that needs it: one that retires needs those for OCSP. */
 export interface NewestIdentity {
   readonly scope: IdentityScope;
   readonly newest: StoredIdentity;
@@ -49,18 +49,20 @@ export interface NewestIdentity {
 /** What there is to renew, in every tenant. */
 export async function newestIdentities(store: Store): Promise<NewestIdentity[]> {
   const rows = await identities(store).execute();
-  const active = await store
+  const authorities = await store
     .read<AuthorityTables>()
     .selectFrom('authorities')
-    .select(['id', 'certificate'])
-    .where('state', '=', 'active')
+    .select(['id', 'certificate', 'state'])
+    .where('state', '!=', 'retired')
     .execute();
-  const ends = new Map(active.map((row) => [row.id, parseCertificate(row.certificate).notAfter.getTime()]));
+  const ends = new Map(authorities.map((row) => [row.id, parseCertificate(row.certificate).notAfter.getTime()]));
+  const retiring = new Set(authorities.filter(({ state }) => state === 'retiring').map(({ id }) => id));
   const newest = new Map<string, NewestIdentity>();
   for (const { tenant, authority, purpose, ...row } of rows) {
     const name = `${authority}:${purpose}`;
     const issuerNotAfter = ends.get(authority);
     if (issuerNotAfter === undefined || newest.has(name)) continue;
+    if (retiring.has(authority) && purpose !== 'ocsp') continue;
     newest.set(name, {
       scope: { tenant, authority, purpose: purpose as ServicePurpose },
       newest: stored(row),

@@ -259,9 +259,11 @@ function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Pri
 /** RFC 8555 §7.4: the request names what the order names and nothing else, whatever the carrier has compared (V3). */
 function byOrder(request: EnrollmentRequest, kind: Authenticator, fact: AcmeOrderFact): Principal {
   const names = request.subjectAltName.map((name) => generalNameToText(name).toLowerCase());
-  const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map((name) => `dns:${name.toLowerCase()}`);
+  const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map(
+    (name) => `dns:${name.toLowerCase()}`,
+  );
   const foreign = [...names, ...subjects].some((name) => !fact.names.has(name));
-  if (foreign || new Set(names).size !== fact.names.size || request.subject.rdns.length > subjects.length)
+  if (foreign || new Set(names).size !== fact.names.size || request.subject.rdns.flat().length > subjects.length)
     throw new PolicyError('subject-mismatch', 'the request does not name what the order names');
   return {
     kind,

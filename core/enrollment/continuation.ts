@@ -71,12 +71,13 @@ export class Continuation {
     const spkiSha256 = spkiSha256Of(request.publicKey);
     const lease = this.lease(now);
     const { tenant, id } = existing;
-    const parameters = { tenant, id, serialNumber, tbs, spkiSha256, now };
+    const authority = prepared.issuer.id;
+    const parameters = { tenant, id, authority, serialNumber, tbs, spkiSha256, now };
     const began = await store.unit((tx) =>
       tx.affected(beginSigning, { ...parameters, owner: lease.lease_owner, leaseUntil: lease.lease_until }),
     );
     if (began !== 1) return again();
-    const row: EnrollmentRow = { ...existing, status: 'signing', spki_sha256: spkiSha256 };
+    const row: EnrollmentRow = { ...existing, status: 'signing', authority, spki_sha256: spkiSha256 };
     return issued(await this.#issuance.signAndRecord(row, prepared), false);
   }
 

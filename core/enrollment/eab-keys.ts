@@ -79,7 +79,10 @@ export async function namePolicyOf(store: Store, endpoint: Endpoint, eabKeyId: s
   if (row.subject === null && row.allowed === null) return { kind: 'any' };
   const allowed = row.allowed === null ? [] : (JSON.parse(row.allowed) as string[]).map((name) => name.toLowerCase());
   const subject = row.subject?.toLowerCase();
-  return { kind: 'listed', allows: (name) => name === subject || allowsDevice(allowed, name) };
+  // A certificate for a wildcard opens more than one for a name: it has to stand in the list itself.
+  const covers = (name: string): boolean =>
+    name.startsWith('*.') ? allowed.includes(name) : allowsDevice(allowed, name);
+  return { kind: 'listed', allows: (name) => name === subject || covers(name) };
 }
 
 /** The fact of an order; for names that no challenge was answered for, the key is asked once more. */

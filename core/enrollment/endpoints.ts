@@ -1,9 +1,14 @@
+import { sql } from 'kysely';
+
 import { PeerError, StateError } from '../errors/muster-error.ts';
 import type { ProfileDirectory } from '../authority/profiles.ts';
 import { compileRule } from '../policy/rule.ts';
+import { parseNetwork } from '../outside/networks.ts';
+import { requireResolver } from '../outside/resolver.ts';
 import { newId } from '../store/id.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
+import type { AcmeSettings } from './acme-settings.ts';
 import type { Endpoint, EndpointDirectory, EndpointSettings } from './endpoint.ts';
 import { deciderUrl } from './external-decider.ts';
 import type { EndpointRow, EnrollmentTables } from './tables.ts';
@@ -23,7 +28,7 @@ export interface NewEndpoint {
 
 /**
  * Stores a new endpoint.
- * @throws PeerError `malformed-request` for a label, rule or decider that cannot be; StateError `conflict` for a label in use.
+ * @throws PeerError `malformed-request` for a label, rule, decider, network or name server that cannot be; StateError `conflict` for a label in use.
  */
 export async function createEndpoint(tx: Unit, endpoint: NewEndpoint, now: number): Promise<string> {
   if (!LABEL.test(endpoint.label))
@@ -71,6 +76,16 @@ export async function updateEndpoint(
     .executeTakeFirst();
   if (result.numUpdatedRows !== 1n)
     throw new StateError('conflict', `the endpoint is no longer at revision ${revision}`);
+}
+
+/** Has the endpoints of one authority issue by another from now on; returns how many. A rejection holds for none of them any more. */
+export async function moveEndpoints(tx: Unit, tenant: string, from: string, to: string): Promise<number> {
+  const result = await tx
+    .forTenant<EnrollmentTables>(tenant)
+    .updateTable('endpoints', { authority: to, revision: sql<number>`revision + 1` })
+    .where('authority', '=', from)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
 }
 
 /**
@@ -148,8 +163,16 @@ export class StoredEndpoints implements EndpointDirectory {
 
 async function requireSettings(settings: EndpointSettings): Promise<void> {
   if (settings.decider) deciderUrl(settings.decider);
+  const { acme } = settings.protocols;
+  if (acme) requireOutside(acme);
   for (const { name, rule } of settings.admission) await compileRule(rule, name);
   if (typeof settings.approval === 'object') await compileRule(settings.approval.when, 'approval');
+}
+
+/** What validation connects by is read now: a network that does not parse would fail every challenge. */
+function requireOutside({ allowedNetworks, deniedNetworks, resolvers }: AcmeSettings): void {
+  for (const network of [...allowedNetworks, ...deniedNetworks]) parseNetwork(network);
+  for (const resolver of resolvers) requireResolver(resolver);
 }
 
 const endpointByLabel = statement<EnrollmentTables>()('endpoint-by-label', (db, p: { label: string }) =>

@@ -66,6 +66,8 @@ export const beginSigning = statement<EnrollmentTables>()(
     p: {
       tenant: string;
       id: string;
+      /** Of the endpoint as it is now: it may have moved to another since the request came. */
+      authority: string;
       serialNumber: string;
       tbs: Uint8Array;
       spkiSha256: string;
@@ -78,6 +80,7 @@ export const beginSigning = statement<EnrollmentTables>()(
       .updateTable('enrollments')
       .set({
         status: 'signing',
+        authority: p.authority,
         serial_number: p.serialNumber,
         tbs: p.tbs,
         spki_sha256: p.spkiSha256,

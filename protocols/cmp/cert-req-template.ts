@@ -1,3 +1,4 @@
+import { keyAlgorithmIdentifier, keyKinds } from '../../core/authority/key-kinds.ts';
 import { encode } from '../../core/asn1/codec.ts';
 import { any, optional, sequence, smallInteger } from '../../core/asn1/schema.ts';
 import type { KeyRules, Profile } from '../../core/authority/profile.ts';
@@ -6,7 +7,6 @@ import { ATTRIBUTE_TYPE } from '../../core/x509/oids.ts';
 import { encodeName } from '../../core/x509/name.ts';
 import { algorithmIdentifierSchema } from '../../core/cms/algorithm-identifier.ts';
 import { certTemplate, controls } from './cert-template.ts';
-import { keyAlgorithmIdentifier, keyKinds } from './key-kinds.ts';
 import { CONTROL } from './oids.ts';
 
 // RFC 9810 §5.3.19.16

@@ -4,6 +4,7 @@ import { getCertificate } from '../../core/authority/certificates.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { EnrollmentRequest } from '../../core/enrollment/request.ts';
 import { InternalError } from '../../core/errors/muster-error.ts';
+import { type DeviceKey, DeviceKeyMaker } from '../../core/keys/device-key.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { octetsEqual } from '../../core/x509/octets.ts';
 import { publicKeysEqual } from '../../core/x509/public-key.ts';
@@ -14,8 +15,7 @@ import type { DerivationThread } from './derivation-thread.ts';
 import { CmpFault, failureOf } from './errors.ts';
 import { ended, type Exchange, type Progress } from './exchange.ts';
 import { confirmWaitTime, IMPLICIT_CONFIRM } from './general-info.ts';
-import { keyFor } from './key-kinds.ts';
-import { KeyMaker, type MadeKey } from './made-key.ts';
+import { keyFor } from './key-choice.ts';
 import type { BodyKind, CertResponse, PkiBody } from './pki-body.ts';
 import { type FailureBit, PKI_STATUS, rejectionStatus } from './pki-status.ts';
 import { factsOf } from './sender.ts';
@@ -29,7 +29,7 @@ const ANSWER_KIND = { ir: 'ip', cr: 'cp', kur: 'kup', p10cr: 'cp' } as const sat
 export class Enrolment {
   readonly #dependencies: CmpDependencies;
   readonly #derivation: Pick<DerivationThread, 'derive'>;
-  readonly #keys = new KeyMaker();
+  readonly #keys = new DeviceKeyMaker();
 
   constructor(dependencies: CmpDependencies, derivation: Pick<DerivationThread, 'derive'>) {
     this.#dependencies = dependencies;
@@ -226,7 +226,7 @@ function isAsAsked({ otherExtensions, asksForValidity, subject }: CertificateWis
 }
 
 /** A certificate of an earlier request holds an earlier key, which nobody has any more: it must not go out with this one. */
-function requireKeyOf(certificate: Uint8Array, key: MadeKey): void {
+function requireKeyOf(certificate: Uint8Array, key: DeviceKey): void {
   if (publicKeysEqual(parseCertificate(certificate).publicKey, key.publicKey)) return;
   throw new InternalError('the certificate issued for a key made here is for another key');
 }

@@ -1,3 +1,4 @@
+import { keyAlgorithmIdentifier, keyKinds } from '../../core/authority/key-kinds.ts';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { decode, encode } from '../../core/asn1/codec.ts';
 import {
@@ -25,7 +26,6 @@ import type { CmpDependencies } from './dependencies.ts';
 import { CmpFault } from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { readCertProfile } from './general-info.ts';
-import { keyAlgorithmIdentifier, keyKinds } from './key-kinds.ts';
 import { INFO_TYPE } from './oids.ts';
 import type { BodyOf } from './pki-body.ts';
 import type { InfoTypeAndValue } from './pki-header.ts';

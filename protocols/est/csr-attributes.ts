@@ -13,6 +13,7 @@ import {
   setOf,
   smallInteger,
 } from '../../core/asn1/schema.ts';
+import { keyAlgorithmIdentifier, keyKinds } from '../../core/authority/key-kinds.ts';
 import type { KeyRules } from '../../core/authority/profile.ts';
 import { algorithmIdentifierSchema } from '../../core/cms/algorithm-identifier.ts';
 import type { EstSettings } from '../../core/enrollment/endpoint.ts';
@@ -20,7 +21,7 @@ import { extensionRequestAttribute, type RequestAttribute } from '../../core/x50
 import type { Extension } from '../../core/x509/extensions.ts';
 import { REQUEST_ATTRIBUTE } from '../../core/x509/oids.ts';
 import type { PublicKeyAlgorithm } from '../../core/x509/public-key.ts';
-import { keyAlgorithmIdentifier, preferredKey, signatureOid } from './key-choice.ts';
+import { signatureOid } from './key-choice.ts';
 
 /** RFC 9908 §3.4. */
 const ID_AA_CERTIFICATION_REQUEST_INFO_TEMPLATE = '1.2.840.113549.1.9.16.2.61';
@@ -69,7 +70,7 @@ export function encodeCsrAttributes(
 ): Uint8Array | undefined {
   if (settings.csrAttributes === 'none') return undefined;
   const attributes = requestAttributes(settings, template);
-  const key = preferredKey(keys);
+  const [key] = keyKinds(keys);
   const plain = [...attributes, ...(key ? keyAttributes(key) : [])];
   if (settings.csrAttributes === 'attributes') return plain.length === 0 ? undefined : encode(csrAttrs, plain);
   const value = encodeTemplate(key, attributes, template);

@@ -88,7 +88,7 @@ async function answer(service: EstService, request: FastifyRequest, reply: Fasti
   const { operation, open, layout, connection } = request.getDecorator<Admitted>('est');
   switch (operation) {
     case 'cacerts': {
-      const certificates = await service.caCertificates(open);
+      const certificates = await service.caCertificates(open, connection);
       return sendBase64(reply, CERTS_ONLY, encodeCertificates(certificates, layout));
     }
     case 'csrattrs': {

@@ -5,17 +5,18 @@ import type { Fact } from '../../core/enrollment/facts.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { EnrollmentRequest, ProofOfPossession } from '../../core/enrollment/request.ts';
 import { InternalError, PeerError, PolicyError } from '../../core/errors/muster-error.ts';
+import { type DeviceKey, DeviceKeyMaker } from '../../core/keys/device-key.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { verifyCertificationRequestAsync, withoutChallengePassword } from '../../core/x509/certification-request.ts';
 import { publicKeysEqual, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 import { type EstCredentials, authenticate, type PresentedCredentials } from './authentication.ts';
 import { checkChannelBinding } from './channel-binding.ts';
 import { encodeCsrAttributes, type RequestTemplate } from './csr-attributes.ts';
+import { keyLike } from './key-choice.ts';
 import { type KeyPackageSigner, protectKey, recipientOf } from './key-package.ts';
 import { readKeyProtection } from './key-protection.ts';
 import type { DeliveredKey, EnrollmentMessage } from './messages.ts';
 import type { EnrollmentOperation } from './operation.ts';
-import { KeyGenerator, type ServerGeneratedKey } from './server-key-generation.ts';
 
 /** What the service stands on. */
 export interface EstDependencies {
@@ -26,8 +27,15 @@ export interface EstDependencies {
   readonly authorities: { caCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]> };
   /** What csrattrs says besides the key; without it, nothing. */
   readonly templates?: { templateFor(endpoint: Endpoint): Promise<RequestTemplate> };
+  readonly observer?: EstObserver;
   /** Signs the keys made here, where a device asks for one encrypted; without it such a request is refused. */
   readonly keyPackageSigner?: (endpoint: Endpoint) => Promise<KeyPackageSigner>;
+}
+
+/** Told of what is given to anybody. */
+export interface EstObserver {
+  /** The certificates of an endpoint's authority went out; `presented` is what TLS was shown, leaf first, not validated. */
+  caCertificatesFetched(endpoint: Endpoint, presented: readonly Uint8Array[]): void;
 }
 
 /** An endpoint that is open for EST, with EST's settings. */
@@ -50,14 +58,12 @@ export type EnrollmentAnswer =
   | Exclude<Outcome, { readonly kind: 'issued' }>
   | { readonly kind: 'issued'; readonly certificate: Uint8Array; readonly key: DeliveredKey | undefined };
 
-/** Keys made at once, for all devices: half of libuv's default pool. */
-const KEYS_AT_ONCE = 2;
 const NO_TEMPLATE: RequestTemplate = { subjectAttributes: [], extensions: [] };
 
 /** The rules of EST (RFC 7030 §4), without HTTP and TLS. */
 export class EstService {
   readonly #dependencies: EstDependencies;
-  readonly #keys = new KeyGenerator(KEYS_AT_ONCE);
+  readonly #keys = new DeviceKeyMaker();
 
   constructor(dependencies: EstDependencies) {
     this.#dependencies = dependencies;
@@ -76,8 +82,14 @@ export class EstService {
   }
 
   /** RFC 7030 §4.1: the certificates a device needs to verify what this endpoint's authority issues. */
-  caCertificates({ endpoint }: OpenEndpoint): Promise<readonly Uint8Array[]> {
-    return this.#dependencies.authorities.caCertificates(endpoint.tenant, endpoint.authority);
+  async caCertificates(
+    { endpoint }: OpenEndpoint,
+    { certificateChain }: Pick<PresentedCredentials, 'certificateChain'>,
+  ): Promise<readonly Uint8Array[]> {
+    const { authorities, observer } = this.#dependencies;
+    const certificates = await authorities.caCertificates(endpoint.tenant, endpoint.authority);
+    observer?.caCertificatesFetched(endpoint, certificateChain);
+    return certificates;
   }
 
   /** RFC 7030 §4.5: CsrAttrs in DER; undefined where the endpoint asks for nothing. */
@@ -119,7 +131,7 @@ export class EstService {
     const protection = readKeyProtection(message.request.attributes);
     const signer = protection.kind === 'asymmetric' ? await keyPackageSigner?.(open.endpoint) : undefined;
     const recipient = recipientOf(protection, facts, signer);
-    using key = await this.#keys.generate(open.endpoint.keyRules, message.request.publicKey.algorithm);
+    using key = await this.#keys.make(keyLike(open.endpoint.keyRules, message.request.publicKey.algorithm));
     const proof = { publicKey: key.publicKey, proofOfPossession: 'server-generated' } as const;
     const outcome = await hall.enroll(enrollmentRequest(open, call, message, facts, proof));
     if (outcome.kind !== 'issued') return outcome;
@@ -159,7 +171,7 @@ function enrollmentRequest(
 }
 
 /** A certificate of an earlier request holds an earlier key, which nobody has any more: it must not go out with this one. */
-function requireKeyOf(certificate: Uint8Array, key: ServerGeneratedKey): void {
+function requireKeyOf(certificate: Uint8Array, key: DeviceKey): void {
   if (publicKeysEqual(parseCertificate(certificate).publicKey, key.publicKey)) return;
   throw new InternalError('the certificate issued for a key made here is for another key');
 }

@@ -11,7 +11,11 @@ import type { Exchange } from './exchange.ts';
 /** What GetCert and GetCRL stand on. */
 export interface QueryDependencies {
   readonly credentials: Pick<CredentialVerifier, 'signer'>;
-  readonly authorities: { caCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]> };
+  readonly authorities: {
+    caCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]>;
+    /** The authorities that this one took over from and that still answer for what they issued. */
+    predecessors?(tenant: string, authorityId: string): Promise<readonly string[]>;
+  };
   /** A certificate that an authority of a tenant issued, DER. */
   readonly certificateBySerial: (
     tenant: string,
@@ -23,7 +27,7 @@ export interface QueryDependencies {
 }
 
 /**
- * GetCert (RFC 8894 §3.3.4, §4.5): a certificate of this endpoint's authority, for whoever holds its key or a valid
+ * GetCert (RFC 8894 §3.3.4, §4.5): a certificate of this endpoint's authority or of one before it, for whoever holds its key or a valid
  * certificate of this tenant. Undefined alike where there is none and where it may not be seen.
  */
 export async function getCertificate(
@@ -33,32 +37,36 @@ export async function getCertificate(
 ): Promise<Uint8Array | undefined> {
   const { endpoint, message } = exchange;
   const isKnown = await isKnownSigner(dependencies, exchange);
-  const isOurs = await namesOurAuthority(dependencies, exchange, reference);
+  const named = await namedAuthority(dependencies, exchange, reference);
   const { tenant, authority } = endpoint;
-  const found = await dependencies.certificateBySerial(tenant, authority, reference.serialNumber);
-  if (found === undefined || !isOurs) return undefined;
+  const found = await dependencies.certificateBySerial(tenant, named ?? authority, reference.serialNumber);
+  if (found === undefined || named === undefined) return undefined;
   if (!isKnown && !publicKeysEqual(parseCertificate(found).publicKey, message.signerPublicKey)) return undefined;
   return encodeCertsOnly([found]);
 }
 
-/** GetCRL (§4.6): the CRL of this endpoint's authority, where the reference names that authority. It is public anyway. */
+/** GetCRL (§4.6): the CRL of the authority that the reference names, this endpoint's or one before it. It is public anyway. */
 export async function getCrl(
   dependencies: QueryDependencies,
   exchange: Exchange,
   reference: CertificateReference,
 ): Promise<Uint8Array | undefined> {
-  if (!(await namesOurAuthority(dependencies, exchange, reference))) return undefined;
-  const { tenant, authority } = exchange.endpoint;
-  return encodeCertsOnly([], [await dependencies.crls.current(tenant, authority)]);
+  const named = await namedAuthority(dependencies, exchange, reference);
+  if (named === undefined) return undefined;
+  return encodeCertsOnly([], [await dependencies.crls.current(exchange.endpoint.tenant, named)]);
 }
 
-async function namesOurAuthority(
+async function namedAuthority(
   { authorities }: QueryDependencies,
-  { endpoint }: Exchange,
+  { endpoint: { tenant, authority } }: Exchange,
   { issuer }: CertificateReference,
-): Promise<boolean> {
-  const [own] = await authorities.caCertificates(endpoint.tenant, endpoint.authority);
-  return own !== undefined && namesEqual(parseCertificate(own).subject, issuer);
+): Promise<string | undefined> {
+  const earlier = (await authorities.predecessors?.(tenant, authority)) ?? [];
+  for (const id of [authority, ...earlier]) {
+    const [own] = await authorities.caCertificates(tenant, id);
+    if (own !== undefined && namesEqual(parseCertificate(own).subject, issuer)) return id;
+  }
+  return undefined;
 }
 
 async function isKnownSigner({ credentials }: QueryDependencies, { endpoint, message }: Exchange): Promise<boolean> {

@@ -45,7 +45,8 @@ export function isUnchanged(
   lastModified: number,
 ): boolean {
   const tags = headers['if-none-match'];
-  if (tags !== undefined) return tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*');
+  if (tags !== undefined)
+    return tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*');
   const since = headers['if-modified-since'];
   return since !== undefined && Math.floor(lastModified / 1000) * 1000 <= Date.parse(since);
 }

@@ -19,7 +19,7 @@ export interface CrlDependencies {
 }
 
 /** `/crl/<authority>.crl`, `/crl/<authority>/<shard>.crl`, `/crl/<authority>/delta.crl`. */
-const PATH = /^\/+crl\/+([0-9a-f-]{36})(?:\/+(\d{1,4}|delta))?\.crl(?:[?#].*)?$/;
+const PATH = /^\/+crl\/+([0-9a-f-]{36})(?:\/+(0|[1-9]\d{0,3}|delta))?\.crl(?:[?#].*)?$/;
 const MAX_AGE_SECONDS = 300;
 
 /** CRLs over HTTP (RFC 2585 §3): GET and HEAD, with conditions, in DER. */

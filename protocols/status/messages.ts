@@ -29,7 +29,7 @@ import { PeerError } from '../../core/errors/muster-error.ts';
 /** The largest request that is read, octets (OC-14). */
 export const MAX_REQUEST_OCTETS = 16_384;
 /** The most certificates that one request may ask about (OC-14). */
-export const MAX_CERTIFICATES = 32;
+const MAX_CERTIFICATES = 32;
 
 /** The hash functions of CertID that are understood: RFC 6960 names SHA-1, RFC 5019 and newer clients SHA-256. */
 export type CertIdHash = 'sha1' | 'sha256';
@@ -129,7 +129,10 @@ function nonceOf(extensions: readonly Extension[]): Uint8Array | undefined {
   if (extension === undefined) return undefined;
   const { length } = decode(octetString, extension.value);
   if (length === 0 || length > MAX_NONCE_OCTETS) {
-    throw new PeerError('malformed-request', `a nonce of 1 to ${MAX_NONCE_OCTETS} octets was expected, found ${length}`);
+    throw new PeerError(
+      'malformed-request',
+      `a nonce of 1 to ${MAX_NONCE_OCTETS} octets was expected, found ${length}`,
+    );
   }
   return extension.value;
 }

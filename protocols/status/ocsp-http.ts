@@ -36,7 +36,10 @@ const FAILURES: ReadonlyMap<FailureStatus, string> = new Map(
  */
 export function ocspHandler(
   responder: OcspResponder,
-  { store: { clock }, observe = () => undefined }: Pick<OcspDependencies, 'store'> & { readonly observe?: OcspObserver },
+  {
+    store: { clock },
+    observe = () => undefined,
+  }: Pick<OcspDependencies, 'store'> & { readonly observe?: OcspObserver },
 ): HttpHandler {
   const caching = new CachingClock(responder.settings.maxAgeSeconds);
 
@@ -44,21 +47,24 @@ export function ocspHandler(
     const { cacheControl, expires } = caching.headers(clock.now(), cached.nextUpdate);
     const unchanged = request.method !== 'POST' && isUnchanged(request.headers, cached.etag, cached.thisUpdate);
     const body = unchanged ? '' : cached.body;
-    response.writeHead(unchanged ? 304 : 200, [
-      ...CONTENT_TYPE,
-      ...(unchanged ? [] : ['Content-Length', String(body.length)]),
-      ...['Cache-Control', cacheControl, 'Expires', expires, 'Last-Modified', cached.lastModified, 'ETag', cached.etag],
-    ]);
+    const headers = [...CONTENT_TYPE, 'Cache-Control', cacheControl, 'Expires', expires];
+    headers.push('Last-Modified', cached.lastModified, 'ETag', cached.etag);
+    if (!unchanged) headers.push('Content-Length', String(body.length));
+    response.writeHead(unchanged ? 304 : 200, headers);
     response.end(body, ENCODING);
   };
-  const answer = async (request: IncomingMessage, response: ServerResponse, body: Buffer | undefined): Promise<void> => {
+  const answer = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer | undefined,
+  ): Promise<void> => {
     const spelling = spellingOf(request, body);
     try {
       const path = parseStatusPath(request.url ?? '');
       if (path === undefined) throw new PeerError('malformed-request', 'the path names no authority');
-      const decoded = body ? decodeOcspRequest(body) : decodeGetRequest(path.encoded);
+      const meanings = body ? ([decodeOcspRequest(body)] as const) : decodeGetRequest(path.encoded);
       const source = request.socket.remoteAddress ?? '';
-      const answered = await responder.answer(path.authority, decoded, source, spelling);
+      const answered = await responder.answer(path.authority, meanings, source, spelling);
       observe(answered.source);
       if (answered.cacheable) sendCached(request, response, answered.cacheable);
       else sendUncached(response, answered.body);

@@ -24,25 +24,24 @@ const MAX_REPAIRS = 100;
 const MAX_SLASHES = 20;
 
 /**
- * Decodes the request of a GET (RFC 6960 appendix A.1: base64, URL-encoded). Taken as well: slashes and pluses that were not
- * escaped, pluses that became spaces, missing padding, and slashes that a proxy made one of two.
+ * What the path of a GET may mean (RFC 6960 appendix A.1: base64, URL-encoded): the request that it is, or, where it is none, every
+ * request that it may have been before a proxy made one slash of two. Taken as well: slashes and pluses that were not
+ * escaped, pluses that became spaces, missing padding.
  */
-export function decodeGetRequest(encoded: string): OcspRequest {
+export function decodeGetRequest(encoded: string): readonly [OcspRequest, ...OcspRequest[]] {
   const text = unescaped(encoded).replaceAll(' ', '+').replace(/=+$/, '');
   if (!BASE64.test(text) || text.length > MAX_REQUEST_OCTETS * 2) {
     throw new PeerError('bad-encoding', 'base64 of an OCSPRequest was expected in the path');
   }
-  let fault: unknown;
-  for (const candidate of spellings(text)) {
-    try {
-      return decodeOcspRequest(Buffer.from(candidate, 'base64'));
-    } catch (error) {
-      // A request that is whole and refused for what it asks is not repaired.
-      if (!(error instanceof Asn1Error)) throw error;
-      fault ??= error;
-    }
+  try {
+    return [decodeOcspRequest(Buffer.from(text, 'base64'))];
+  } catch (error) {
+    // A request that is whole and refused for what it asks is not repaired.
+    if (!(error instanceof Asn1Error)) throw error;
+    const [first, ...rest] = repaired(text);
+    if (first === undefined) throw error;
+    return [first, ...rest];
   }
-  throw fault;
 }
 
 function unescaped(encoded: string): string {
@@ -53,12 +52,19 @@ function unescaped(encoded: string): string {
   }
 }
 
-/** The text itself, then with one slash doubled, then with two. */
-function* spellings(text: string): Iterable<string> {
-  yield text;
+/** What the text says with one slash doubled, or with two. */
+function repaired(text: string): OcspRequest[] {
   const once = doubled(text);
-  yield* once.slice(0, MAX_REPAIRS);
-  yield* once.flatMap(doubled).slice(0, MAX_REPAIRS);
+  const requests = once.flatMap(wholeRequest);
+  return requests.length > 0 ? requests : once.flatMap(doubled).slice(0, MAX_REPAIRS).flatMap(wholeRequest);
+}
+
+function wholeRequest(text: string): OcspRequest[] {
+  try {
+    return [decodeOcspRequest(Buffer.from(text, 'base64'))];
+  } catch {
+    return [];
+  }
 }
 
 function doubled(text: string): string[] {

@@ -72,7 +72,7 @@ export class ResponseCache {
     const bytes = response.body.length + key.length + OVERHEAD_BYTES;
     const aliases = known?.aliases ?? [];
     if (known) this.#drop(known);
-    const entry: Entry = { key, response, aliases: [], bytes, used: true };
+    const entry: Entry = { key, response, aliases: [], bytes, used: false };
     this.#entries.set(key, entry);
     this.#bytes += bytes;
     const certificate = certificateKey(response.authority, response.serialNumber);

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 
 import type { AuthorityDirectory, Issuer } from '../../core/authority/directory.ts';
+import { BoundedReads } from '../../core/authority/bounded-reads.ts';
 import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import { standingOf, type Standing } from '../../core/authority/revocation.ts';
 import type { ServiceIdentities, ServiceIdentity } from '../../core/authority/service-identities.ts';
@@ -67,6 +68,9 @@ export interface OcspAnswer {
 const OLDEST_VIEW_MS = 2_000;
 /** Clocks of relying parties that are slow would find an answer not yet valid (V52). */
 const BACKDATE_MS = 300_000;
+/** A database that takes longer counts as away, and so many questions may be without an answer. */
+const READ_MS = 1_500;
+const READS = 256;
 /** No answer is given that ends while it travels. */
 const LAST_MOMENT_MS = 5_000;
 /** A certificate whose status changes while its answer is signed is looked up again, so often. */
@@ -88,6 +92,7 @@ export class OcspResponder {
   readonly #dependencies: OcspDependencies;
   readonly #budget: SigningBudget;
   readonly #changes = new RecentChanges();
+  readonly #reads = new BoundedReads(READ_MS, READS);
   readonly #responders = new Map<string, Responder>();
   /** Pre-signed answers on their way, by what is asked. */
   readonly #signing = new Map<string, Promise<CachedResponse>>();
@@ -118,16 +123,32 @@ export class OcspResponder {
   }
 
   /**
-   * Answers a decoded request that came to an authority's URL. `spelling` is what {@link recall} finds the answer by next time.
+   * Answers a decoded request that came to an authority's URL. `meanings`: of several that it may be, the first about certificates
+   * that there are. `spelling` is what {@link recall} finds the answer by next time.
    * @throws what `failureOf` makes a response status of.
    */
-  async answer(authority: string, request: OcspRequest, source: string, spelling: string): Promise<OcspAnswer> {
+  async answer(
+    authority: string,
+    meanings: readonly [OcspRequest, ...OcspRequest[]],
+    source: string,
+    spelling: string,
+  ): Promise<OcspAnswer> {
     const responder = await this.#responder(authority);
+    const request = meanings.length === 1 ? meanings[0] : await this.#meant(responder, meanings);
     const ours = request.certIds.filter((id) => isIssuer(responder.known, id));
     if (ours.length === 0) throw new PeerError('not-found', 'the CertIDs name no issuer that is answered for here');
     const [only] = ours;
     if (only === undefined || !request.isPlain) return this.#answerExtended(responder, request, source);
     return this.#answerPlain(responder, only, source, spelling);
+  }
+
+  /** A slash in another place is another certificate, and hardly one that was issued. */
+  async #meant(responder: Responder, meanings: readonly [OcspRequest, ...OcspRequest[]]): Promise<OcspRequest> {
+    for (const request of meanings) {
+      const statuses = await Promise.all(request.certIds.map((id) => this.#status(responder, id)));
+      if (statuses.every(({ kind }) => kind !== 'unknown')) return request;
+    }
+    return meanings[0];
   }
 
   async #answerPlain(responder: Responder, id: CertId, source: string, spelling: string): Promise<OcspAnswer> {
@@ -224,8 +245,8 @@ export class OcspResponder {
     const { issuer } = responder;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const readAt = performance.now();
-      const identity = await this.#dependencies.identities.current(issuer.tenant, issuer.id, 'ocsp');
       const statuses = await Promise.all(ids.map((id) => this.#status(responder, id)));
+      const identity = await this.#dependencies.identities.current(issuer.tenant, issuer.id, 'ocsp');
       const response = await this.#signResponse(identity, issuer, ids, statuses, nonce);
       const changed = ids.some((id) => this.#changes.since(keyOfCertificate(issuer.id, id.serialNumber), readAt));
       if (!changed) return response;
@@ -252,13 +273,18 @@ export class OcspResponder {
     });
     const signature = await key.sign(tbs, { tenant });
     const der = encodeOcspResponse(tbs, key.signatureAlgorithm, signature, certificate.der);
-    return { body: Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('latin1'), responses, producedAt: now };
+    return {
+      body: Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('latin1'),
+      responses,
+      producedAt: now,
+    };
   }
 
   async #status({ issuer, known }: Responder, id: CertId): Promise<CertificateStatus> {
     if (!isIssuer(known, id)) return { kind: 'unknown' };
     const { store, authorities } = this.#dependencies;
-    const standing = await standingOf(store, issuer.tenant, issuer.id, id.serialNumber);
+    const { serialNumber } = id;
+    const standing = await this.#reads.run(() => standingOf(store, issuer.tenant, issuer.id, serialNumber));
     if (standing.kind === 'unknown' && (await authorities.subordinate(issuer, id.serialNumber)))
       return { kind: 'good' };
     return statusOf(standing);
@@ -267,7 +293,7 @@ export class OcspResponder {
   async #responder(authority: string): Promise<Responder> {
     const known = this.#responders.get(authority);
     if (known) return known;
-    const issuer = await this.#dependencies.authorities.byId(authority);
+    const issuer = await this.#reads.run(() => this.#dependencies.authorities.byId(authority));
     if (!issuer) throw new PeerError('not-found', 'no authority has this id');
     const responder = { issuer, known: knownIssuer(issuer.certificate), refreshAfter: 0 };
     this.#responders.set(authority, responder);

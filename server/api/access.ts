@@ -10,6 +10,8 @@ export const SCOPES = [
   'enrollments:decide',
   'certificates:read',
   'certificates:revoke',
+  'authorities:read',
+  'authorities:write',
   'audit:read',
   'tokens:read',
   'tokens:write',

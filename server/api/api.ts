@@ -14,6 +14,7 @@ import { enrollmentRoutes } from './enrollments.ts';
 import { registerOpenApi } from './openapi.ts';
 import { compileRequestSchema } from './schema-validation.ts';
 import { revocationRoutes } from './revocations.ts';
+import { rolloverRoutes } from './rollovers.ts';
 import { secretRoutes } from './secrets.ts';
 import { statusRoutes } from './status.ts';
 import { tokenRoutes } from './token-routes.ts';
@@ -51,6 +52,7 @@ function registerResources(api: ApiScope, context: ApiContext): void {
   enrollmentRoutes(api, context);
   certificateRoutes(api, context);
   revocationRoutes(api, context);
+  rolloverRoutes(api, context);
   auditRoutes(api, context);
   tokenRoutes(api, store);
   doctorRoutes(api, context.doctor);

@@ -8,9 +8,10 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Doctor } from './doctor.ts';
 import type { RevocationContext } from './revocations.ts';
+import type { RolloverContext } from './rollovers.ts';
 
 /** What the API stands on; made in the composition root. */
-export interface ApiContext extends RevocationContext {
+export interface ApiContext extends RevocationContext, RolloverContext {
   /** Version of Muster, for the OpenAPI document. */
   readonly version: string;
   readonly store: Store;

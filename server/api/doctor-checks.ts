@@ -1,6 +1,8 @@
+import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import type { TokenHealth } from '../../core/keys/key-store.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { Configuration } from '../configuration/configuration.ts';
+import { revocationFindings } from './doctor-revocation.ts';
 import type { Doctor, DoctorFinding } from './doctor.ts';
 
 /** What the checks look at. */
@@ -10,6 +12,7 @@ export interface DoctorSources {
   readonly tokens: () => readonly TokenHealth[];
   /** Label of the SoftHSM token in the data folder; undefined when none is in use. */
   readonly softwareToken: string | undefined;
+  readonly revocations: Pick<RevocationView, 'ageMs'>;
   /** Epoch milliseconds at which the first of our own TLS certificates ends. */
   readonly tlsNotAfter: () => number;
 }
@@ -27,6 +30,7 @@ export function installationDoctor(sources: DoctorSources): Doctor {
     publicUrlFinding(sources.configuration),
     adminFinding(sources.configuration),
     tlsFinding(sources.tlsNotAfter(), sources.store.clock.now()),
+    ...(await revocationFindings(sources.store, sources.revocations)),
   ];
 }
 

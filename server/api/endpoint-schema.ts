@@ -1,7 +1,9 @@
-import { type Static, Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
+import { type AcmeSettings, OPEN_ACME } from '../../core/enrollment/acme-settings.ts';
 import { OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
 import { EST_AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
 import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
+import { acmeMembers, optionalAcmeMembers } from './acme-settings-schema.ts';
 import { cmpMembers } from './cmp-settings-schema.ts';
 import { scepMembers } from './scep-settings-schema.ts';
 
@@ -88,6 +90,7 @@ export const endpointView = Type.Object({
     est: Type.Optional(Type.Object(estMembers)),
     scep: Type.Optional(Type.Object(scepMembers)),
     cmp: Type.Optional(Type.Object(cmpMembers)),
+    acme: Type.Optional(Type.Object({ ...acmeMembers, ...Type.Partial(Type.Object(optionalAcmeMembers)).properties })),
   }),
   ...settingsMembers,
   decider: Type.Optional(decider),
@@ -95,6 +98,19 @@ export const endpointView = Type.Object({
 });
 
 export type EndpointView = Static<typeof endpointView>;
+
+const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+const acmeChanges = Type.Object(
+  {
+    ...Type.Partial(Type.Object(acmeMembers)).properties,
+    termsOfService: nullable(optionalAcmeMembers.termsOfService),
+    website: nullable(optionalAcmeMembers.website),
+    renewIssuedBefore: nullable(optionalAcmeMembers.renewIssuedBefore),
+    renewalExplanation: nullable(optionalAcmeMembers.renewalExplanation),
+  },
+  members,
+);
 
 /** Changes to an endpoint's settings (RFC 7396): absent stays, null closes a protocol or lifts a limit. */
 export const endpointChanges = Type.Object(
@@ -105,6 +121,7 @@ export const endpointChanges = Type.Object(
           est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])),
           scep: Type.Optional(Type.Union([Type.Partial(Type.Object(scepMembers, members)), Type.Null()])),
           cmp: Type.Optional(Type.Union([Type.Partial(Type.Object(cmpMembers, members)), Type.Null()])),
+          acme: Type.Optional(Type.Union([acmeChanges, Type.Null()])),
         },
         members,
       ),
@@ -177,6 +194,7 @@ export function changedSettings(before: EndpointSettings, changes: EndpointChang
       ...member('est', merged(open.est, protocols?.est, openEst)),
       ...member('scep', merged(open.scep, protocols?.scep, OPEN_SCEP)),
       ...member('cmp', merged(open.cmp, protocols?.cmp, OPEN_CMP)),
+      ...member('acme', mergedAcme(open.acme, protocols?.acme)),
     },
     ...member('renewalWindowSeconds', window === undefined ? oldWindow : window),
     ...member('decider', newDecider === undefined ? oldDecider : newDecider),
@@ -187,6 +205,28 @@ export function changedSettings(before: EndpointSettings, changes: EndpointChang
 function merged<S extends object>(open: S | undefined, change: Partial<S> | null | undefined, opened: S) {
   if (change === undefined) return open;
   return change && { ...(open ?? opened), ...change };
+}
+
+/** As {@link merged}, but null takes a member away that may be absent. */
+function mergedAcme(open: AcmeSettings | undefined, change: Static<typeof acmeChanges> | null | undefined) {
+  if (change === undefined || change === null) return change === null ? null : open;
+  const {
+    termsOfService = open?.termsOfService,
+    website = open?.website,
+    renewIssuedBefore = open?.renewIssuedBefore,
+    renewalExplanation = open?.renewalExplanation,
+    ...rest
+  } = change;
+  const { termsOfService: _terms, website: _website, renewIssuedBefore: _before, ...kept } = open ?? OPEN_ACME;
+  const { renewalExplanation: _explanation, ...always } = kept;
+  return {
+    ...always,
+    ...rest,
+    ...member('termsOfService', termsOfService),
+    ...member('website', website),
+    ...member('renewIssuedBefore', renewIssuedBefore),
+    ...member('renewalExplanation', renewalExplanation),
+  };
 }
 
 function member<K extends string, V>(name: K, value: V | null | undefined): { readonly [N in K]?: V } {

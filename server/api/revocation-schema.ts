@@ -3,7 +3,7 @@ import { REVOCATION_REASONS } from '../../core/authority/revocation.ts';
 import { timestamp } from './views.ts';
 
 /** Members of every wish to revoke. */
-export const revocationMembers = {
+const revocationMembers = {
   reason: Type.Enum(REVOCATION_REASONS, {
     description:
       'CRLReason of RFC 5280 §5.3.1. `certificateHold` can be taken back; `removeFromCRL` takes it back, and nothing else.',
@@ -47,7 +47,10 @@ export const batchBody = Type.Object(
     ),
     preview: Type.Boolean({ description: 'Only count; nothing is revoked.', default: false }),
     expected: Type.Optional(
-      Type.Integer({ description: 'The count of the preview: with another one, nothing is revoked (409).', minimum: 0 }),
+      Type.Integer({
+        description: 'The count of the preview: with another one, nothing is revoked (409).',
+        minimum: 0,
+      }),
     ),
   },
   { additionalProperties: false },

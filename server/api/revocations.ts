@@ -11,14 +11,7 @@ import type { Store } from '../../core/store/store.ts';
 import { actorOf } from './access.ts';
 import { principalOf, tenantIdOf } from './authentication.ts';
 import { objectQuery } from './paging.ts';
-import {
-  batchBody,
-  batchView,
-  crlView,
-  outcomeView,
-  revocationBody,
-  timelineView,
-} from './revocation-schema.ts';
+import { batchBody, batchView, crlView, outcomeView, revocationBody, timelineView } from './revocation-schema.ts';
 import type { ApiScope } from './type-provider.ts';
 import { idParameters, present, presentTime, timeText } from './views.ts';
 

@@ -1,5 +1,5 @@
 import { createChosenSecret, hashChosenSecret } from '../../core/enrollment/chosen-secrets.ts';
-import { createEndpointKey, createMacSecret } from '../../core/enrollment/sealed-secrets.ts';
+import { createEabKey, createEndpointKey, createMacSecret } from '../../core/enrollment/sealed-secrets.ts';
 import { createSecret, type NewSecret } from '../../core/enrollment/secrets.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
 import { Secret } from '../../core/keys/secret.ts';
@@ -31,6 +31,7 @@ const MEMBERS: Readonly<Record<SecretDraft['kind'], readonly string[]>> = {
   derived: [],
   mac: ['usage', 'subject'],
   decider: [],
+  eab: ['usage', 'subject', 'allowed'],
 };
 
 /**
@@ -44,7 +45,7 @@ export async function makeSecret(
   requireMembers(order);
   const { kind, tenant, endpoint, createdBy } = order;
   const usage = order.usage ?? 'one-time';
-  const once = kind === 'one-time' || (kind === 'mac' && usage === 'one-time');
+  const once = kind === 'one-time' || ((kind === 'mac' || kind === 'eab') && usage === 'one-time');
   const common = { tenant, endpoint, createdBy, lifetimeSeconds: order.lifetimeSeconds ?? (once ? DAY : YEAR) };
   const subject = order.subject === undefined ? {} : { subject: order.subject };
   switch (kind) {
@@ -68,6 +69,11 @@ export async function makeSecret(
     case 'mac': {
       const sealer = await dataKeys.sealer(tenant);
       return (tx, now) => createMacSecret(tx, sealer, now, { ...common, ...subject, usage });
+    }
+    case 'eab': {
+      const sealer = await dataKeys.sealer(tenant);
+      const allowed = order.allowed === undefined ? {} : { allowed: order.allowed };
+      return (tx, now) => createEabKey(tx, sealer, now, { ...common, ...subject, ...allowed, usage });
     }
   }
 }

@@ -2,27 +2,28 @@ import { type Static, Type } from 'typebox';
 import type { SecretDescription } from '../../core/enrollment/secrets.ts';
 import { timestamp } from './views.ts';
 
-const KINDS = ['one-time', 'device', 'static', 'derived', 'mac', 'decider'] as const;
+const KINDS = ['one-time', 'device', 'static', 'derived', 'mac', 'decider', 'eab'] as const;
 type SecretKind = (typeof KINDS)[number];
 
 const kind = Type.Enum(KINDS, {
   description:
     '`one-time` admits its first request; `device` is the standing password of one user name; `static` is one secret for the ' +
     'devices on its list; `derived` is a key that challenges are computed from; `mac` protects CMP messages; `decider` is a key ' +
-    'that questions to the external decider are signed with.',
+    'that questions to the external decider are signed with; `eab` is a key that ACME accounts are bound to.',
 });
 const usage = Type.Enum(['one-time', 'device'], {
-  description: 'Of a MAC secret: `one-time` admits one request, `device` all of its device.',
+  description: 'Of a MAC secret or an EAB key: `one-time` admits one request or account, `device` any number.',
 });
 const printable = { minLength: 1, maxLength: 128, pattern: '^[^\\u0000-\\u001f\\u007f]+$' };
 const username = Type.String({ description: 'The only user name it goes with; absent: any.', ...printable });
 const subject = Type.String({ description: 'The only device name it enrols; absent: any.', ...printable });
 const allowed = Type.Array(Type.String({ ...printable, maxLength: 255 }), {
-  description: 'The devices a static secret enrols: names, in which `*` stands for any run of characters.',
+  description:
+    'The devices a static secret enrols, or the names an EAB key vouches for: `*` stands for any run of characters.',
   minItems: 1,
   maxItems: 1_000,
 });
-const reference = Type.String({ description: 'The name a sender refers to a MAC secret by.' });
+const reference = Type.String({ description: 'The name a sender refers to a MAC secret or an EAB key by.' });
 
 /** A secret as the API shows it: everything but the secret. */
 export const secretView = Type.Object({
@@ -94,11 +95,13 @@ export const derivedChallenge = Type.Object({
   expiresAt: timestamp('When it, or the key it was derived from, ends.'),
 });
 
-/** The kind of a stored secret; of a MAC secret also how often it serves. */
+/** The kind of a stored secret; of a MAC secret and an EAB key also how often it serves. */
 export function kindOf({ reference: name, usage: use }: SecretDescription): {
   readonly kind: SecretKind;
   readonly usage?: 'one-time' | 'device';
 } {
+  if (use === 'eab-once' || use === 'eab-many')
+    return { kind: 'eab', usage: use === 'eab-once' ? 'one-time' : 'device' };
   if (name === null) return { kind: use };
   return { kind: 'mac', usage: use === 'one-time' ? 'one-time' : 'device' };
 }

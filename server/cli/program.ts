@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { MusterError } from '../../core/errors/muster-error.ts';
 import { ConfigurationError } from '../configuration/configuration-error.ts';
 import { auditCommands } from './commands/audit.ts';
+import { authorityCommands } from './commands/authority.ts';
 import { certificateCommands } from './commands/certificate.ts';
 import { deviceCommands } from './commands/device.ts';
 import { endpointCommands } from './commands/endpoint.ts';
@@ -54,6 +55,7 @@ function programOf(terminal: Terminal): Command {
     deviceCommands,
     enrollmentCommands,
     certificateCommands,
+    authorityCommands,
     auditCommands,
     tokenCommands,
   ]) {

@@ -5,6 +5,7 @@ import { forgetSightings, noteSightings } from '../../core/authority/revocation-
 import { endLeaseOfDeadProcess } from '../../core/audit/lease.ts';
 import type { CheckpointSigning } from '../../core/audit/signing.ts';
 import { expirePending } from '../../core/enrollment/enrollments.ts';
+import { forgetEnded } from '../../protocols/acme/expiry.ts';
 import { endUnconfirmed } from '../../protocols/cmp/confirmation-deadline.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
 import type { Store } from '../../core/store/store.ts';
@@ -21,6 +22,7 @@ export interface Background {
 /** What the background works with. */
 export interface BackgroundParts {
   readonly kernel: Kernel;
+  readonly acme: { resume(): Promise<void> };
   readonly telemetry: Telemetry;
   readonly auditSigning: CheckpointSigning;
   /** How the timelines of revocations name this node. */
@@ -32,8 +34,15 @@ export interface BackgroundParts {
 const SECOND = 1000;
 
 /** Starts the audit sequencer, the jobs of the installation, and the renewal of this node's TLS certificates. */
-export function startBackground({ kernel, telemetry, auditSigning, node, renewTls }: BackgroundParts): Background {
-  const { store, hall, identities, crls, revocations } = kernel;
+export function startBackground({
+  kernel,
+  acme,
+  telemetry,
+  auditSigning,
+  node,
+  renewTls,
+}: BackgroundParts): Background {
+  const { store, hall, identities, crls, revocations, rollover, sightings } = kernel;
   const stopping = new AbortController();
   const sequencer = new AuditSequencer({ store, signing: auditSigning, onAlarm: auditObserver(telemetry) });
   const sequencing = sequence(store, sequencer, stopping.signal);
@@ -46,7 +55,10 @@ export function startBackground({ kernel, telemetry, auditSigning, node, renewTl
       'forget-sightings': () => forgetSightings(store),
       'expire-enrollments': async () => void (await expirePending(store)),
       'end-cmp-confirmations': async () => void (await endUnconfirmed(store)),
+      'resume-acme': () => acme.resume(),
+      'forget-acme': () => forgetEnded(store),
       'resume-enrollments': async () => void (await hall.resumeInterrupted(false)),
+      'switch-authorities': async () => void (await rollover.switchDue()),
       'renew-service-identities': async () => void (await identities.renewDue()),
     },
     {
@@ -56,6 +68,9 @@ export function startBackground({ kernel, telemetry, auditSigning, node, renewTl
         { name: 'expire-enrollments', kind: 'expire-enrollments', payload: {}, everyMs: 60 * SECOND },
         { name: 'end-cmp-confirmations', kind: 'end-cmp-confirmations', payload: {}, everyMs: 10 * SECOND },
         { name: 'resume-enrollments', kind: 'resume-enrollments', payload: {}, everyMs: 5 * SECOND },
+        { name: 'switch-authorities', kind: 'switch-authorities', payload: {}, everyMs: 5 * SECOND },
+        { name: 'resume-acme', kind: 'resume-acme', payload: {}, everyMs: 5 * SECOND },
+        { name: 'forget-acme', kind: 'forget-acme', payload: {}, everyMs: 300 * SECOND },
         { name: 'renew-service-identities', kind: 'renew-service-identities', payload: {}, everyMs: 3600 * SECOND },
       ],
       report: (error, job) => telemetry.log.warn({ error, job: job?.kind }, 'a job failed; it is tried again'),
@@ -65,16 +80,28 @@ export function startBackground({ kernel, telemetry, auditSigning, node, renewTl
   const stopNoting = noteSightings(store, revocations, node, (error) =>
     telemetry.log.warn({ error }, 'the timeline of a revocation lacks this node'),
   );
-  const renewal = setInterval(() => {
+  const renew = (): void => {
     renewTls().catch((error: unknown) =>
       telemetry.log.warn({ error }, 'our TLS certificates could not be renewed; it is tried again'),
     );
-  }, 3600 * SECOND).unref();
+  };
+  // Once a minute: nodes that did not switch an authority themselves follow it this late.
+  const renewal = setInterval(renew, 60 * SECOND).unref();
+  const stopFollowing = rollover.onSwitched(renew);
+  const noting = setInterval(() => {
+    sightings
+      .flush()
+      .catch((error: unknown) => telemetry.log.warn({ error }, 'who was seen to know a new authority is stored later'));
+  }, 2 * SECOND).unref();
   return {
     async stop() {
       clearInterval(renewal);
+      clearInterval(noting);
+      stopFollowing();
       stopNoting();
       await jobs.stop();
+      // What a store that is away does not take is unknown, as after a crash.
+      await sightings.flush().catch(() => undefined);
       stopping.abort();
       await sequencing;
     },

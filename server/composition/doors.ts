@@ -3,6 +3,8 @@ import type { KeyStore } from '../../core/keys/key-store.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { ATTRIBUTE_TYPE } from '../../core/x509/oids.ts';
 import type { RequestTemplate } from '../../protocols/est/csr-attributes.ts';
+import { acmePlugin } from '../../protocols/acme/http.ts';
+import { AcmeService } from '../../protocols/acme/service.ts';
 import { estPlugin } from '../../protocols/est/http.ts';
 import { cmpPlugin } from '../../protocols/cmp/http.ts';
 import { scepPlugin } from '../../protocols/scep/http.ts';
@@ -29,6 +31,8 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { deviceUrls } from './device-urls.ts';
 import { keyPackageSigner } from './key-package-signer.ts';
 import type { Kernel } from './kernel.ts';
+import { acmeDependencies } from './acme-door.ts';
+import { noteEstFetch, watchHandshakes } from './rollover-watch.ts';
 import { statusObserver } from './observers.ts';
 import type { OwnTls } from './own-tls.ts';
 import { challengeOffice, scepDependencies } from './scep-door.ts';
@@ -37,6 +41,8 @@ import { VERSION } from './version.ts';
 /** The four listeners, open. */
 export interface Doors {
   readonly urls: ListenerUrls;
+  /** Its background work goes on with what other processes left. */
+  readonly acme: Pick<AcmeService, 'resume'>;
   renew(identity: TlsIdentity): void;
   close(): Promise<void>;
 }
@@ -49,8 +55,6 @@ export interface DoorParts {
   readonly telemetry: Telemetry;
   readonly pressure: Pressure;
   readonly tls: OwnTls;
-  /** The root that our own TLS certificates lead to, DER. */
-  readonly tlsRoot: Uint8Array;
   readonly auditPublicKey: Uint8Array;
   readonly ownToken: string | undefined;
 }
@@ -75,9 +79,12 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   const status = statusServices({ ...kernel, observe: statusObserver(telemetry) });
   listeners.plain.shortcut({ prefix: OCSP_PREFIX, handler: status.ocsp });
   await listeners.plain.app.register(status.downloads);
+  watchHandshakes(listeners.mtls.app, kernel, tls.tenant);
   await listeners.mtls.app.register(
     estPlugin({
       ...kernel,
+      authorities: { caCertificates: (tenant, id) => kernel.rollovers.trustCertificates(tenant, id) },
+      observer: { caCertificatesFetched: (endpoint, presented) => noteEstFetch(kernel, endpoint, presented) },
       templates: { templateFor: (endpoint) => templateFor(kernel, endpoint) },
       keyPackageSigner: (endpoint) => keyPackageSigner(kernel, endpoint),
     }),
@@ -88,6 +95,10 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   const scep = scepDependencies(kernel, telemetry);
   await listeners.plain.app.register(scepPlugin(scep));
   await listeners.tls.app.register(scepPlugin({ ...scep, challengeOffice: challengeOffice(kernel, telemetry) }));
+  const acme = new AcmeService(
+    acmeDependencies({ kernel, telemetry, configuration, tls, port: () => portOf(listeners.tls) }),
+  );
+  await listeners.tls.app.register(acmePlugin(acme));
   registerHealth(listeners.admin.app, health);
   await registerAdministration(listeners, parts);
 
@@ -95,28 +106,28 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   const close = (): Promise<void> => stopListeners(all, configuration.limits.shutdownGraceSeconds);
   try {
     const urls = await listenOnAll(listeners, configuration);
-    return { urls, renew: (identity) => all.forEach((listener) => listener.renew(identity)), close };
+    return { urls, acme, renew: (identity) => all.forEach((listener) => listener.renew(identity)), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function registerAdministration(
-  listeners: Readonly<Record<ListenerName, Listener>>,
-  parts: DoorParts,
-): Promise<void> {
-  const { configuration, kernel, keys, telemetry, tls, tlsRoot, auditPublicKey, ownToken } = parts;
+function registerAdministration(listeners: Readonly<Record<ListenerName, Listener>>, parts: DoorParts): Promise<void> {
+  const { configuration, kernel, keys, telemetry, tls, auditPublicKey, ownToken } = parts;
   return registerApi(listeners.admin.app, {
     version: VERSION,
     ...kernel,
     auditPublicKey,
     deviceUrls: () => deviceUrls(configuration, (name) => portOf(listeners[name])),
-    tlsRoot,
+    get tlsRoot() {
+      return tls.root;
+    },
     ocspLifetimes: OCSP_SETTINGS,
     doctor: installationDoctor({
       configuration,
       store: kernel.store,
+      revocations: kernel.revocations,
       tokens: () => keys.health(),
       softwareToken: ownToken,
       tlsNotAfter: () => tls.notAfter,

@@ -5,10 +5,13 @@ import { Crls } from '../../core/authority/crls.ts';
 import { AuthorityDirectory } from '../../core/authority/directory.ts';
 import { DataKeys } from '../../core/authority/data-keys.ts';
 import { ProfileDirectory } from '../../core/authority/profiles.ts';
+import { CaRollover } from '../../core/authority/rollover.ts';
+import { type RolloverEvidence, RolloverSightings } from '../../core/authority/rollover-sightings.ts';
+import { Rollovers } from '../../core/authority/rollovers.ts';
 import { RevocationView } from '../../core/authority/revocation-view.ts';
 import { ServiceIdentities } from '../../core/authority/service-identities.ts';
 import { credentialVerifier, type CredentialVerifier } from '../../core/enrollment/credentials.ts';
-import { StoredEndpoints } from '../../core/enrollment/endpoints.ts';
+import { moveEndpoints, StoredEndpoints } from '../../core/enrollment/endpoints.ts';
 import { Hall, type EnrollmentObserver } from '../../core/enrollment/hall.ts';
 import type { FaultPoint } from '../../core/enrollment/issuance.ts';
 import type { Approvals } from '../../core/enrollment/ports.ts';
@@ -19,10 +22,12 @@ import type { ShortLived } from '../../core/store/short-lived.ts';
 import type { Store } from '../../core/store/store.ts';
 import { storedInventory } from '../../devices/inventory/devices.ts';
 import { hashKey } from '../installation/installation-values.ts';
+import { watchedCredentials } from './rollover-watch.ts';
 
 /** Everything between the doors and the token: what the protocols, the API, the tests and the bench stand on. */
 export interface Kernel {
   readonly store: Store;
+  readonly shortLived: ShortLived;
   readonly authorities: AuthorityDirectory;
   readonly profiles: ProfileDirectory;
   readonly endpoints: StoredEndpoints;
@@ -36,6 +41,12 @@ export interface Kernel {
   readonly crls: Crls;
   /** What this node knows of revocations, once it is started. */
   readonly revocations: RevocationView;
+  /** The ceremony that replaces authorities, what devices are told of it, and who is known to have heard. */
+  readonly rollover: CaRollover;
+  readonly rollovers: Rollovers;
+  readonly sightings: RolloverSightings;
+  /** Told what goes wrong in the background. */
+  readonly report: (error: unknown) => void;
 }
 
 /** What a kernel is built on. */
@@ -51,6 +62,8 @@ export interface KernelParts {
   /** Told what goes wrong in the background. */
   readonly report: (error: unknown) => void;
   readonly approvals: Approvals;
+  /** Told of each device that is seen to know a new authority, and of each fetch by anybody. */
+  readonly onRolloverSighting?: (evidence: RolloverEvidence | 'anonymous-fetch') => void;
   /** For tests: stops the process between the steps of an enrolment. */
   readonly faultPoint?: (point: FaultPoint) => Promise<void>;
 }
@@ -67,7 +80,14 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
   const build = database === undefined ? localBuilder(store) : workerBuilder(store, database);
   const crls = new Crls({ store, authorities, build });
   const revocations = new RevocationView({ store, hints: shortLived, report });
-  const credentials = credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys });
+  const rollovers = new Rollovers({ store, authorities, report });
+  const onSighting = parts.onRolloverSighting;
+  const sightings = new RolloverSightings({ store, rollovers, ...(onSighting && { onSighting }) });
+  const rollover = new CaRollover({ store, keys, rollovers, identities, moveEndpoints });
+  const credentials = watchedCredentials(
+    credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys }),
+    { authorities, rollovers, sightings, report },
+  );
   const hall = new Hall({
     store,
     authorities,
@@ -81,6 +101,7 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
   });
   return {
     store,
+    shortLived,
     authorities,
     profiles,
     endpoints,
@@ -91,5 +112,9 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
     identities,
     crls,
     revocations,
+    rollover,
+    rollovers,
+    sightings,
+    report,
   };
 }

@@ -9,15 +9,24 @@ import { actorOf, type Principal } from '../api/access.ts';
 import { authenticateToken } from '../api/tokens.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Kernel } from './kernel.ts';
+import { inheritedIdentities } from './rollover-watch.ts';
 
 /** NDES's own figure: tools that scrape the page count on it. */
 const CHALLENGE_LIFETIME_SECONDS = 3600;
 
 /** What SCEP stands on, on every listener. */
 export function scepDependencies(kernel: Kernel, telemetry: Telemetry): ScepListener {
-  const { store } = kernel;
+  const { store, rollovers, sightings } = kernel;
   return {
     ...kernel,
+    identities: inheritedIdentities(kernel),
+    authorities: {
+      caCertificates: (tenant, id) => kernel.authorities.caCertificates(tenant, id),
+      successorCertificates: (tenant, id) => rollovers.successorCertificates(tenant, id),
+      predecessors: (tenant, id) => rollovers.predecessors(tenant, id),
+    },
+    nextCaCertificatesFetched: ({ tenant, authority }) =>
+      sightings.fetched({ tenant, authority, protocol: 'scep', by: undefined }),
     clock: store.clock,
     certificateBySerial: async (tenant, authority, serialNumber) =>
       (await findBySerial(store, tenant, authority, serialNumber))?.der,

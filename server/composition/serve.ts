@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 
 import { InternalError } from '../../core/errors/muster-error.ts';
+import { heirOf } from '../../core/authority/rollover-records.ts';
+import type { AuthorityRow } from '../../core/authority/tables.ts';
 import type { CrlDatabase } from '../../core/authority/crl-worker.ts';
 import type { FaultPoint } from '../../core/enrollment/issuance.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
@@ -71,11 +73,10 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
   });
   const telemetry = new Telemetry(log, metrics);
 
-  const { issuing, root } = await ensureDefaultTenant(store, keys, {
+  const { issuing } = await ensureDefaultTenant(store, keys, {
     token: defaultToken,
     ...(overrides.algorithms ?? DEFAULT_ALGORITHMS),
   });
-  writeWhole(folder.rootCertificate, encodePem('CERTIFICATE', root.certificate), 0o644);
   await ensureAdminToken(store, folder);
   const kernel = await composeKernel({
     store,
@@ -86,6 +87,7 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     observer: enrollmentObserver(telemetry),
     report,
     approvals: { waiting: () => undefined },
+    onRolloverSighting: (evidence) => metrics.countRolloverSighting(evidence),
     ...(overrides.faultPoint && { faultPoint: overrides.faultPoint }),
   });
   metrics.watchRevocations(kernel.revocations);
@@ -93,8 +95,10 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
   opened.defer(() => kernel.revocations.stop());
   if (store.engine === 'sqlite') await kernel.hall.resumeInterrupted(true).catch(report);
   const signing = await auditSigning(store, keys, defaultToken, folder.checkpoints);
-  const issuer = await kernel.authorities.issuer(issuing.tenant, issuing.id);
-  const tls = await OwnTls.open({ store, issuer, folder, names: configuration.publicNames });
+  const authority = (): ReturnType<typeof currentAuthority> => currentAuthority(kernel, issuing);
+  const tls = await OwnTls.open({ store, authority, folder, names: configuration.publicNames });
+  const writeRoot = (): void => writeWhole(folder.rootCertificate, encodePem('CERTIFICATE', tls.root), 0o644);
+  writeRoot();
   const doors = await openDoors({
     configuration,
     kernel,
@@ -102,17 +106,21 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     telemetry,
     pressure,
     tls,
-    tlsRoot: root.certificate,
     auditPublicKey: signing.signer.publicKey,
     ownToken,
   });
   opened.defer(() => doors.close());
   const background = startBackground({
     kernel,
+    acme: doors.acme,
     telemetry,
     auditSigning: signing,
     node: `${hostname()}:${configuration.listeners.admin.port}`,
-    renewTls: () => tls.renewIfDue((identity) => doors.renew(identity)),
+    renewTls: () =>
+      tls.renewIfDue((identity) => {
+        doors.renew(identity);
+        writeRoot();
+      }),
   });
   opened.defer(() => background.stop());
   writeWhole(
@@ -143,12 +151,18 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
         folder,
         endpoint,
         urls: doors.urls,
-        root: root.certificate,
+        root: tls.root,
       });
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The authority that issues what the first one of the tenant did. */
+async function currentAuthority({ store, authorities, rollovers }: Kernel, { tenant, id }: AuthorityRow) {
+  const heir = await heirOf(store, tenant, id);
+  return { issuer: await authorities.issuer(tenant, heir), bridges: await rollovers.bridges(tenant, heir) };
 }
 
 function crlDatabase(settings: Configuration['store']): CrlDatabase {

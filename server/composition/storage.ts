@@ -8,6 +8,7 @@ import { openSqlite, type SqliteOptions } from '../../core/store/sqlite-store.ts
 import { storeMigrations } from '../../core/store/store-migrations.ts';
 import type { Store } from '../../core/store/store.ts';
 import { takenKeysOf } from '../../core/store/taken-keys.ts';
+import { acmeMigrations } from '../../protocols/acme/migrations.ts';
 import { cmpMigrations } from '../../protocols/cmp/migrations.ts';
 import { inventoryMigrations } from '../../devices/inventory/migrations.ts';
 import { apiMigrations } from '../api/token-tables.ts';
@@ -22,6 +23,7 @@ const MIGRATIONS: readonly Migration[] = [
   ...enrollmentMigrations,
   ...inventoryMigrations,
   ...cmpMigrations,
+  ...acmeMigrations,
   ...apiMigrations,
   ...installationMigrations,
 ];

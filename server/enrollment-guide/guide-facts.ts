@@ -7,7 +7,7 @@ import { nameToText } from '../../core/x509/name.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 
 /** The protocols a guide speaks of, in the order it does. */
-export const GUIDE_PROTOCOLS = ['est', 'scep', 'cmp'] as const;
+export const GUIDE_PROTOCOLS = ['est', 'scep', 'cmp', 'acme'] as const;
 export type GuideProtocol = (typeof GUIDE_PROTOCOLS)[number];
 
 /** Where devices reach the listeners, without a trailing slash. */
@@ -29,8 +29,11 @@ export interface Door {
   /** Of this endpoint: what the protocol's own path ends in is still to come. */
   readonly url: string;
   readonly authenticators: readonly Authenticator[];
-  /** What a device without a certificate proves itself with: a password, a MAC under a secret, or nothing that is typed. */
-  readonly secret: 'password' | 'mac' | undefined;
+  /**
+   * What a device without a certificate proves itself with: a password, a MAC under a secret, a key that an ACME account is bound
+   * to, or nothing that is typed.
+   */
+  readonly secret: 'password' | 'mac' | 'eab' | undefined;
 }
 
 /** A certificate authority as a device is told of it. */
@@ -71,6 +74,7 @@ export function guideFacts(endpoint: Endpoint, chain: readonly Uint8Array[], ser
     est: `${urls.mtls}/.well-known/est/${label}`,
     scep: `${urls.plain}/scep/${label}`,
     cmp: `${urls.plain}/.well-known/cmp/p/${label}`,
+    acme: `${urls.tls}/acme/${label}/directory`,
   };
   const doors = GUIDE_PROTOCOLS.flatMap((protocol) => {
     const authenticators = protocols[protocol]?.authenticators;
@@ -111,6 +115,7 @@ export function keyText({ rsa, ec, edwards, mlDsa }: KeyRules): string {
 
 function secretOf(authenticators: readonly Authenticator[]): Door['secret'] {
   if (authenticators.includes('mac')) return 'mac';
+  if (authenticators.includes('eab')) return 'eab';
   return authenticators.some((one) => PASSWORDS.includes(one)) ? 'password' : undefined;
 }
 

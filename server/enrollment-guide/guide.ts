@@ -33,7 +33,7 @@ export interface EnrollmentGuide {
   readonly text: string;
 }
 
-const PROTOCOL_NAMES: Record<GuideProtocol, string> = { est: 'EST', scep: 'SCEP', cmp: 'CMP' };
+const PROTOCOL_NAMES: Record<GuideProtocol, string> = { est: 'EST', scep: 'SCEP', cmp: 'CMP', acme: 'ACME' };
 
 /** Writes the guide of an endpoint for one kind of device. Pure; never holds a secret. */
 export function enrollmentGuide(name: PlatformName, facts: GuideFacts): EnrollmentGuide {
@@ -99,6 +99,11 @@ function secretLines({ placeholders }: Platform, label: string, described: reado
     ...(sources.length === 0 ? [] : [`${secret}: ${sources.join(', or ')}`]),
     ...(described.some((door) => door.secret === 'mac')
       ? [`${reference} and, with CMP, ${secret}: what this prints: ${createSecret(label)} --kind mac`]
+      : []),
+    ...(described.some((door) => door.secret === 'eab')
+      ? [
+          `${reference} and, with ACME, ${secret}: what this prints: ${createSecret(label)} --kind eab --subject ${device}`,
+        ]
       : []),
   ];
 }

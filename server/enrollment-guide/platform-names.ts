@@ -17,6 +17,7 @@ export const PLATFORM_NAMES = [
   'windows',
   'openssl',
   'curl',
+  'lego',
   'certmonger',
   'strongswan',
 ] as const;

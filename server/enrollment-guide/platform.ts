@@ -49,7 +49,7 @@ export interface Platform {
 export interface Placeholders {
   readonly device: string;
   readonly secret: string;
-  /** The reference that goes with a MAC secret. */
+  /** The reference that goes with a MAC secret or an EAB key. */
   readonly reference: string;
 }
 

@@ -11,6 +11,7 @@ import { iosXe } from './platforms/ios-xe.ts';
 import { iosXr } from './platforms/ios-xr.ts';
 import { ios } from './platforms/ios.ts';
 import { junos } from './platforms/junos.ts';
+import { lego } from './platforms/lego.ts';
 import { nxOs } from './platforms/nx-os.ts';
 import { openssl } from './platforms/openssl.ts';
 import { panos } from './platforms/panos.ts';
@@ -39,6 +40,7 @@ export const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {
   windows,
   openssl,
   curl,
+  lego,
   certmonger,
   strongswan,
 };

@@ -64,6 +64,10 @@ export class Shortcuts {
 
 function refuse(response: ServerResponse, message: string, retryAfterSeconds: number): void {
   const text = `${message}\n`;
-  const headers = { 'content-type': 'text/plain', 'content-length': text.length, 'retry-after': String(retryAfterSeconds) };
+  const headers = {
+    'content-type': 'text/plain',
+    'content-length': text.length,
+    'retry-after': String(retryAfterSeconds),
+  };
   response.writeHead(503, headers).end(text);
 }

@@ -1,11 +1,12 @@
 import { certificateFingerprint } from '../../core/x509/certificate.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
-import { createMacSecret, type IssuedMacSecret } from '../../core/enrollment/sealed-secrets.ts';
+import { createEabKey, createMacSecret, type IssuedMacSecret } from '../../core/enrollment/sealed-secrets.ts';
 import { createSecret, type SecretHash } from '../../core/enrollment/secrets.ts';
 import type { DataKeys } from '../../core/authority/data-keys.ts';
 import type { Secret } from '../../core/keys/secret.ts';
 import type { Store } from '../../core/store/store.ts';
 import { writeWhole, type DataFolder } from './data-folder.ts';
+import { acmeCommand, ANNOUNCED_NAME } from './acme-command.ts';
 import { cmpCommand } from './cmp-command.ts';
 import { estCommand } from './est-command.ts';
 import { scepCommand } from './scep-command.ts';
@@ -55,6 +56,7 @@ export async function announce(source: AnnouncementSource): Promise<Announcement
   const est = await oneTimeSecret(source);
   const scep = await oneTimeSecret(source);
   const cmp = await oneTimeMacSecret(source);
+  const acme = await oneTimeEabKey(source);
   return {
     ...urls,
     rootCertificate: folder.rootCertificate,
@@ -66,6 +68,7 @@ export async function announce(source: AnnouncementSource): Promise<Announcement
       est: estCommand(urls.mtls, endpoint.label, folder.rootCertificate, est),
       cmp: cmpCommand(urls.plain, endpoint.label, folder.rootCertificate, cmp),
       scep: scepCommand(urls.plain, endpoint.label, folder.rootCertificate, scep),
+      acme: acmeCommand(urls.tls, endpoint.label, folder.rootCertificate, acme),
     },
   };
 }
@@ -128,6 +131,20 @@ async function oneTimeMacSecret({ store, dataKeys, endpoint }: AnnouncementSourc
       tenant: endpoint.tenant,
       endpoint: endpoint.id,
       usage: 'one-time',
+      lifetimeSeconds: SECRET_LIFETIME_SECONDS,
+      createdBy: 'system:announcement',
+    }),
+  );
+}
+
+async function oneTimeEabKey({ store, dataKeys, endpoint }: AnnouncementSource): Promise<IssuedMacSecret> {
+  const sealer = await dataKeys.sealer(endpoint.tenant);
+  return store.unit((tx) =>
+    createEabKey(tx, sealer, store.clock.now(), {
+      tenant: endpoint.tenant,
+      endpoint: endpoint.id,
+      usage: 'one-time',
+      subject: ANNOUNCED_NAME,
       lifetimeSeconds: SECRET_LIFETIME_SECONDS,
       createdBy: 'system:announcement',
     }),

@@ -7,6 +7,7 @@ import type { AuthorityRow, TenantRow } from '../../core/authority/tables.ts';
 import { InternalError, StateError } from '../../core/errors/muster-error.ts';
 import type { EndpointSettings, EstSettings } from '../../core/enrollment/endpoint.ts';
 import { createEndpoint } from '../../core/enrollment/endpoints.ts';
+import { OPEN_ACME } from '../../core/enrollment/acme-settings.ts';
 import { OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
 import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
@@ -47,6 +48,7 @@ const DEFAULT_ENDPOINT: EndpointSettings = {
     est: EST,
     scep: { ...OPEN_SCEP, authenticators: ['password', 'certificate', 'ra'] },
     cmp: { ...OPEN_CMP, centralKeyGeneration: true },
+    acme: OPEN_ACME,
   },
   attestation: 'off',
   admission: [],

@@ -35,6 +35,8 @@ type Kind = (typeof KINDS)[number];
 export interface TlsIdentitySource {
   readonly store: Store;
   readonly issuer: Issuer;
+  /** Certificates that lead from the issuer to a root of before (NewWithOld), DER: sent with the chain. */
+  readonly bridges: readonly Uint8Array[];
   readonly folder: DataFolder;
   /** DNS names and addresses besides those of this host. */
   readonly names: readonly string[];
@@ -92,9 +94,8 @@ async function renewed(source: TlsIdentitySource, kind: Kind): Promise<ServerCer
   });
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   // The root is not sent: who does not have it does not trust it.
-  const chain = [certificate, ...source.issuer.chain.slice(0, -1)]
-    .map(({ der }) => encodePem('CERTIFICATE', der))
-    .join('');
+  const links = [certificate, ...source.issuer.chain.slice(0, -1)].map(({ der }) => der);
+  const chain = [...links, ...source.bridges].map((der) => encodePem('CERTIFICATE', der)).join('');
   writeWhole(join(source.folder.tls, `${kind}.key`), key, 0o600);
   writeWhole(join(source.folder.tls, `${kind}.pem`), chain, 0o644);
   return { key, chain };

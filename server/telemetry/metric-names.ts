@@ -34,6 +34,11 @@ export const METRICS = {
     help: 'From the commit of a revocation, by the clock of the database, to its effect on this node.',
     labels: [],
   },
+  rolloverSightings: {
+    name: 'muster_ca_rollover_sightings_total',
+    help: 'Devices first seen to know a new CA, by evidence, and fetches of its certificates by anybody (anonymous-fetch).',
+    labels: ['evidence'],
+  },
   events: { name: 'muster_events_total', help: 'Events by name, as in the log.', labels: ['event'] },
   scepLegacy: {
     name: 'muster_scep_legacy_total',

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import type { RolloverEvidence } from '../../core/authority/rollover-sightings.ts';
 import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import type { ReasonCode } from '../../core/errors/reasons.ts';
 import type { EnrollmentOutcome, EventName } from './events.ts';
@@ -52,6 +53,7 @@ export class Metrics {
   });
   readonly #events = this.#counter(METRICS.events);
   readonly #scepLegacy = this.#counter(METRICS.scepLegacy);
+  readonly #rolloverSightings = this.#counter(METRICS.rolloverSightings);
 
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.#registry });
@@ -72,6 +74,11 @@ export class Metrics {
   /** All metrics in the Prometheus text format. */
   expose(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  /** Counts a device that was seen to know a new CA, or a fetch of its certificates by anybody. */
+  countRolloverSighting(evidence: RolloverEvidence | 'anonymous-fetch'): void {
+    this.#rolloverSightings.inc({ evidence });
   }
 
   /** Counts and times an answered HTTP request. */

@@ -92,11 +92,25 @@ describe('the octets of a CRL', () => {
       ['with nextUpdate before thisUpdate', () => ({ nextUpdate: new Date(1_600_000_000_000) })],
       ['without a number', () => ({ extensions: extensions().slice(0, 1) })],
       ['without the key identifier', () => ({ extensions: extensions().slice(1) })],
-      ['of another key', () => ({ extensions: [EXTENSIONS.authorityKeyIdentifier.encode({ keyIdentifier: new Uint8Array(20) }), EXTENSIONS.crlNumber.encode(1n)] })],
+      [
+        'of another key',
+        () => ({
+          extensions: [
+            EXTENSIONS.authorityKeyIdentifier.encode({ keyIdentifier: new Uint8Array(20) }),
+            EXTENSIONS.crlNumber.encode(1n),
+          ],
+        }),
+      ],
       ['with number 0', () => ({ extensions: [extensions()[0]!, EXTENSIONS.crlNumber.encode(0n)] })],
-      ['with a number of 21 octets', () => ({ extensions: [extensions()[0]!, EXTENSIONS.crlNumber.encode(1n << 160n)] })],
+      [
+        'with a number of 21 octets',
+        () => ({ extensions: [extensions()[0]!, EXTENSIONS.crlNumber.encode(1n << 160n)] }),
+      ],
       ['with a critical number', () => ({ extensions: [extensions()[0]!, EXTENSIONS.crlNumber.encode(1n, true)] })],
-      ['with an unknown extension', () => ({ extensions: extensions({ oid: '1.2.3', critical: false, value: Uint8Array.of(5, 0) }) })],
+      [
+        'with an unknown extension',
+        () => ({ extensions: extensions({ oid: '1.2.3', critical: false, value: Uint8Array.of(5, 0) }) }),
+      ],
       ['with a base that comes after it', () => ({ extensions: extensions(EXTENSIONS.deltaCRLIndicator.encode(8n)) })],
       ['with removeFromCRL in a complete one', () => ({ entries: [{ ...one, reason: 'removeFromCRL' as const }] })],
       ['with a serial number twice', () => ({ entries: [one, one] })],

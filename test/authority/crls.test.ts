@@ -58,8 +58,16 @@ describe.each(ENGINES)('the CRLs of an authority on %s', (engine) => {
     for await (const part of crls.octets(crl)) parts.push(part);
     return parseCertificateList(Buffer.concat(parts));
   };
-  const verify = (scratch: Scratch, row: CertificateRow, lists: readonly Uint8Array[], flags: readonly string[] = []) => {
-    const anchors = scratch.file('ca.pem', [acme.root, acme.issuing].map(({ certificate }) => encodePem('CERTIFICATE', certificate)).join(''));
+  const verify = (
+    scratch: Scratch,
+    row: CertificateRow,
+    lists: readonly Uint8Array[],
+    flags: readonly string[] = [],
+  ) => {
+    const anchors = scratch.file(
+      'ca.pem',
+      [acme.root, acme.issuing].map(({ certificate }) => encodePem('CERTIFICATE', certificate)).join(''),
+    );
     const crl = scratch.file('crl.pem', lists.map((der) => encodePem('X509 CRL', der)).join(''));
     const leaf = scratch.file('leaf.pem', encodePem('CERTIFICATE', row.der));
     return tryOpenssl(['verify', '-crl_check', ...flags, '-CAfile', anchors, '-CRLfile', crl, leaf]);
@@ -117,7 +125,9 @@ describe.each(ENGINES)('the CRLs of an authority on %s', (engine) => {
     const base = await list('full');
     using scratch = new Scratch();
     expect(verify(scratch, rows[2]!, [base.der]).output).toContain('certificate revoked');
-    expect(verify(scratch, rows[2]!, [base.der, delta.der], ['-use_deltas', '-extended_crl'])).toMatchObject({ ok: true });
+    expect(verify(scratch, rows[2]!, [base.der, delta.der], ['-use_deltas', '-extended_crl'])).toMatchObject({
+      ok: true,
+    });
     await publish('full');
     expect((await list('full')).entries.map(({ serialNumber }) => serialNumber)).not.toContain(rows[2]!.serial_number);
     const found = await findBySerial(site.store, acme.id, acme.issuing.id, parseSerialNumber(rows[2]!.serial_number));
@@ -131,6 +141,8 @@ describe.each(ENGINES)('the CRLs of an authority on %s', (engine) => {
     using scratch = new Scratch();
     const ca = scratch.file('ca.pem', encodePem('CERTIFICATE', acme.issuing.certificate));
     const crl = scratch.file('crl.der', full.der);
-    expect(tryOpenssl(['crl', '-inform', 'DER', '-in', crl, '-CAfile', ca, '-verify', '-noout']).output).toContain('verify OK');
+    expect(tryOpenssl(['crl', '-inform', 'DER', '-in', crl, '-CAfile', ca, '-verify', '-noout']).output).toContain(
+      'verify OK',
+    );
   });
 });

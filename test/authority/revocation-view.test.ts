@@ -5,7 +5,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { insertTenant } from '../../core/authority/authorities.ts';
 import { authorityMigrations } from '../../core/authority/migrations.ts';
 import { noteSightings, revocationTimeline } from '../../core/authority/revocation-timeline.ts';
-import { type RevocationChange, RevocationView, type RevocationViewParts } from '../../core/authority/revocation-view.ts';
+import {
+  type RevocationChange,
+  RevocationView,
+  type RevocationViewParts,
+} from '../../core/authority/revocation-view.ts';
 import type { AuthorityTables } from '../../core/authority/tables.ts';
 import { databaseNow } from '../../core/store/database-clock.ts';
 import { MemoryShortLived } from '../../core/store/memory-short-lived.ts';
@@ -79,7 +83,9 @@ describe.each(ENGINES)("a node's view of revocations on %s", (engine) => {
     seen.flatMap((changes) => changes ?? []).map(({ serialNumber }) => serialNumber);
 
   it('learns of a commit on any node within a second, once, without hints', async () => {
-    const { seen, view } = await watching({ hints: { publish: async () => undefined, subscribe: async () => async () => undefined } });
+    const { seen, view } = await watching({
+      hints: { publish: async () => undefined, subscribe: async () => async () => undefined },
+    });
     const [serial] = await revoked();
     await expect.poll(() => serialsOf(seen), { timeout: 1000, interval: 10 }).toContain(serial);
     await delay(700);
@@ -100,17 +106,24 @@ describe.each(ENGINES)("a node's view of revocations on %s", (engine) => {
   });
 
   // What counts is time, and not the engine: once is enough.
-  it.runIf(engine === 'sqlite')('grows old while the database does not answer, and then knows that it missed something', async () => {
-    const errors: unknown[] = [];
-    const fault = { away: false };
-    const { view, seen } = await watching({ store: cutStore(store, fault), pollMs: 50, report: (error) => errors.push(error) });
-    fault.away = true;
-    await expect.poll(() => view.ageMs, { timeout: 10_000 }).toBeGreaterThan(5_500);
-    expect(errors).toHaveLength(1);
-    fault.away = false;
-    await expect.poll(() => seen.some((changes) => changes === undefined), { timeout: 2000 }).toBe(true);
-    expect(view.ageMs).toBeLessThan(1000);
-  });
+  it.runIf(engine === 'sqlite')(
+    'grows old while the database does not answer, and then knows that it missed something',
+    async () => {
+      const errors: unknown[] = [];
+      const fault = { away: false };
+      const { view, seen } = await watching({
+        store: cutStore(store, fault),
+        pollMs: 50,
+        report: (error) => errors.push(error),
+      });
+      fault.away = true;
+      await expect.poll(() => view.ageMs, { timeout: 10_000 }).toBeGreaterThan(5_500);
+      expect(errors).toHaveLength(1);
+      fault.away = false;
+      await expect.poll(() => seen.some((changes) => changes === undefined), { timeout: 2000 }).toBe(true);
+      expect(view.ageMs).toBeLessThan(1000);
+    },
+  );
 
   it('stands in the timeline of each certificate', async () => {
     const { view } = await watching({ pollMs: SLOW_MS });
@@ -119,7 +132,9 @@ describe.each(ENGINES)("a node's view of revocations on %s", (engine) => {
     await view.look();
     const certificate = { id: `c-${serial}`, authority: 'a', serial_number: serial! };
     const timeline = () => revocationTimeline(store, 't', certificate);
-    await expect.poll(async () => (await timeline()).nodes.map(({ node }) => node), { timeout: 2000 }).toEqual(['node-1']);
+    await expect
+      .poll(async () => (await timeline()).nodes.map(({ node }) => node), { timeout: 2000 })
+      .toEqual(['node-1']);
     const { revocation, nodes } = await timeline();
     expect(nodes[0]!.effectiveAt).toBeGreaterThanOrEqual(revocation!.changed_at);
     stop();

@@ -87,7 +87,9 @@ describe.each(ENGINES)('a revocation on %s', (engine) => {
     await revoke(row, 'superseded');
     const { shard } = (await listed(row))!;
     const jobs = await site.store.jobs.list({ kind: 'publish-crl', limit: 500 });
-    const scopes = jobs.filter(({ payload }) => payload['authority'] === acme.issuing.id).map(({ payload }) => payload['scope']);
+    const scopes = jobs
+      .filter(({ payload }) => payload['authority'] === acme.issuing.id)
+      .map(({ payload }) => payload['scope']);
     expect(scopes).toContain('changes');
     expect(scopes).toContain(String(shard));
     expect(new Set(scopes).size).toBe(scopes.length);
@@ -112,7 +114,12 @@ describe.each(ENGINES)('a revocation on %s', (engine) => {
     const later = await issue('CN=batch-device');
     let announced = 0;
     const handler = batchHandler(site.store, async () => void announced++);
-    const turn: JobTurn = { signal: new AbortController().signal, attempt: 1, fencingToken: 1, confirm: async () => undefined };
+    const turn: JobTurn = {
+      signal: new AbortController().signal,
+      attempt: 1,
+      fencingToken: 1,
+      confirm: async () => undefined,
+    };
     await handler({ tenant: acme.id, id }, turn);
     expect(announced).toBeGreaterThan(0);
     expect(await findBatch(site.store, acme.id, id)).toMatchObject({ done: 2, expected: 2 });

@@ -24,7 +24,7 @@ import type { EnrollmentRow, EnrollmentTables } from '../../core/enrollment/tabl
 import type { Secret } from '../../core/keys/secret.ts';
 import { newId } from '../../core/store/id.ts';
 import { MemoryShortLived } from '../../core/store/memory-short-lived.ts';
-import { migrate } from '../../core/store/migrations.ts';
+import { migrate, type Migration } from '../../core/store/migrations.ts';
 import { storeMigrations } from '../../core/store/store-migrations.ts';
 import type { Engine, Store } from '../../core/store/store.ts';
 import { takenKeysOf } from '../../core/store/taken-keys.ts';
@@ -123,11 +123,12 @@ export class Site implements AsyncDisposable {
     this.hall = this.newHall();
   }
 
-  static async open(engine: Engine): Promise<Site> {
+  /** `further`: the tables of a protocol that is tested on it. */
+  static async open(engine: Engine, further: readonly Migration[] = []): Promise<Site> {
     const clock = new MovableClock();
     const store = await openTestStore(engine, { clock });
     const tables = [storeMigrations, auditMigrations, authorityMigrations, enrollmentMigrations, inventoryMigrations];
-    await migrate(store, tables.flat());
+    await migrate(store, [...tables.flat(), ...further]);
     return new Site(store, new FakeKeyStore(), clock);
   }
 

@@ -13,7 +13,6 @@ import type { RequestAttribute } from '../../core/x509/certification-request.ts'
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { describeKey } from '../../core/authority/profile.ts';
-import { KeyGenerator } from '../../protocols/est/server-key-generation.ts';
 import { type EstFixture, pemOfKey, run, startEst } from '../support/est-fixture.ts';
 import { type IssuedCertificate, makeCsr, type TestKeyKind } from '../support/test-pki.ts';
 import { type Answer, basic, connection, enroll } from './est-client.ts';
@@ -161,25 +160,6 @@ describe('server-side key generation (ES-15, ES-16, ES-17, E9)', () => {
     const secret = Buffer.from(key).subarray(-40).toString('base64').slice(0, 40);
     expect(est.logged.join('')).not.toContain(secret);
     expect(JSON.stringify(est.hall.requests)).not.toContain(secret);
-  });
-});
-
-describe('the generator', () => {
-  const rules = { ec: ['P-256'], edwards: [], mlDsa: [] } as const;
-  const hint = { kind: 'ec', curve: 'P-256' } as const;
-
-  it('erases a key that is disposed of', async () => {
-    const key = await new KeyGenerator(1).generate(rules, hint);
-    expect(key.pkcs8.some((octet) => octet !== 0)).toBe(true);
-    key[Symbol.dispose]();
-    expect(key.pkcs8.every((octet) => octet === 0)).toBe(true);
-  });
-
-  it('turns away what goes beyond its limit, and recovers', async () => {
-    const generator = new KeyGenerator(2);
-    const results = await Promise.allSettled([1, 2, 3].map(() => generator.generate(rules, hint)));
-    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
-    await expect(generator.generate(rules, hint)).resolves.toBeDefined();
   });
 });
 

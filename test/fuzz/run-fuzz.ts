@@ -12,6 +12,8 @@ export interface FuzzTarget {
   decode(bytes: Uint8Array): unknown;
   /** The typed errors that the decoder documents. */
   readonly allowedErrors: readonly ErrorType[];
+  /** Default: 50. */
+  readonly maxMillisPerInput?: number;
   /** Ends what the decoder started. */
   end?(): Promise<void>;
 }

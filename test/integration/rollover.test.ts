@@ -151,6 +151,10 @@ describe('the rollover of a root, from the announcement to the end', () => {
     await verified(issuing!, [oldWithNew!], 'new-root.pem');
     expect(await curl('cacerts')).toHaveLength(6);
 
+    const swan = ['--estca', '--url', server.mtls, '--cacert', path('old-root.pem'), '--caout', path('swan.pem')];
+    const fetched = await run('pki', [...swan, '--outform', 'pem']);
+    expect(fetched.status, fetched.stderr).toBe(0);
+
     expect(await router.capabilities()).toContain('GetNextCACert');
     const next = (await router.nextCa()).map(({ der }) => latin1(der));
     expect(fingerprints(next)).toEqual(fingerprints([issuing2!, root2!]));
@@ -177,7 +181,7 @@ describe('the rollover of a root, from the announcement to the end', () => {
       renewed: 0,
       evidence: { 'mtls-fetch': 1, 'signed-fetch': 1 },
       anonymousFetches: [
-        { protocol: 'est', count: 1 },
+        { protocol: 'est', count: 2 },
         { protocol: 'scep', count: 1 },
       ],
       certificates: 4,
@@ -219,6 +223,7 @@ describe('the rollover of a root, from the announcement to the end', () => {
 
   it('renewed: a certificate of the old authority is good for one of the new, by every protocol', async () => {
     await post('simplereenroll', 'switch', 'switch');
+    expect(await router.getCrl()).toMatchObject({ status: 'granted', crls: [expect.any(String)] });
     // It never fetched anything again: it encrypts for the RA that it knows, and is answered by that one.
     expect(await router.renew()).toMatchObject({ status: 'granted' });
     const { host } = new URL(server.plain);

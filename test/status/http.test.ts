@@ -47,7 +47,11 @@ describe('the status services over HTTP', () => {
       const first = await site.get(request());
       const etag = first.headers.get('etag')!;
       const since = first.headers.get('last-modified')!;
-      for (const headers of [{ 'if-none-match': etag }, { 'if-none-match': `W/${etag}, "x"` }, { 'if-modified-since': since }]) {
+      for (const headers of [
+        { 'if-none-match': etag },
+        { 'if-none-match': `W/${etag}, "x"` },
+        { 'if-modified-since': since },
+      ]) {
         const again = await site.get(request(), { headers });
         expect(again.status).toBe(304);
         expect((await again.arrayBuffer()).byteLength).toBe(0);
@@ -59,7 +63,9 @@ describe('the status services over HTTP', () => {
     it('takes HEAD, an old HTTP without Host, and a path after a proxy merged its slashes', async () => {
       const head = await site.get(request(), { method: 'HEAD' });
       expect(Number(head.headers.get('content-length'))).toBeGreaterThan(300);
-      const text = request().toString('base64').replace(/\/{2,}/g, '/');
+      const text = request()
+        .toString('base64')
+        .replace(/\/{2,}/g, '/');
       const answer = await exchange(site.port, `GET /ocsp/${site.authority}/${text} HTTP/1.0\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
       expect(answer).toContain('Content-Type: application/ocsp-response\r\n');
@@ -83,7 +89,10 @@ describe('the status services over HTTP', () => {
       const body = request();
       const head = `POST /ocsp/${site.authority} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`;
       const chunk = (octets: Buffer): string => `${octets.length.toString(16)}\r\n${octets.toString('latin1')}\r\n`;
-      const answer = await exchange(site.port, `${head}${chunk(body.subarray(0, 9))}${chunk(body.subarray(9))}0\r\n\r\n`);
+      const answer = await exchange(
+        site.port,
+        `${head}${chunk(body.subarray(0, 9))}${chunk(body.subarray(9))}0\r\n\r\n`,
+      );
       expect(answer).toMatch(/^HTTP\/1\.1 200/);
       expect(answer).toContain('max-age=300');
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -91,7 +100,10 @@ describe('the status services over HTTP', () => {
         socket.write(`POST /ocsp/${site.authority} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n`);
         socket.write(Buffer.alloc(50_000));
       });
-      socket.resume().on('error', () => resolve()).on('close', () => resolve());
+      socket
+        .resume()
+        .on('error', () => resolve())
+        .on('close', () => resolve());
       await promise;
     });
 
@@ -122,6 +134,13 @@ describe('the status services over HTTP', () => {
       expect(EXTENSIONS.deltaCRLIndicator.find(ofDelta.extensions)).toBeDefined();
     });
 
+    it('that nobody asked for yet are signed once, however many ask', async () => {
+      const scopes = Array.from({ length: 4 }, (_, shard) => `/${shard}`);
+      const before = site.site.keys.signed.length;
+      await Promise.all([...scopes, ...scopes, ...scopes].map((scope) => fetch(site.url(path(scope)))));
+      expect(site.site.keys.signed.length - before).toBeLessThanOrEqual(4);
+    });
+
     it('come whole, by HEAD, and not twice', async () => {
       const response = await fetch(site.url(path('')));
       const octets = await response.arrayBuffer();
@@ -138,7 +157,7 @@ describe('the status services over HTTP', () => {
       }
     });
 
-    it.each(['/9', '/99999', '/x', '/delta/x', '/-1'])('%s is none of ours', async (scope) => {
+    it.each(['/00', '/9', '/99999', '/x', '/delta/x', '/-1'])('%s is none of ours', async (scope) => {
       expect((await fetch(site.url(path(scope)))).status).toBe(404);
       expect((await fetch(site.url('/crl/nobody.crl'))).status).toBe(404);
     });

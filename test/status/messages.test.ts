@@ -11,7 +11,12 @@ import { X509Error } from '../../core/x509/x509-error.ts';
 import { isIssuer, knownIssuer } from '../../protocols/status/authority.ts';
 import { failureOf, OCSP_ERRORS } from '../../protocols/status/errors.ts';
 import { REASON_CODES } from '../../core/errors/reasons.ts';
-import { decodeOcspRequest, encodeFailure, encodeResponseData } from '../../protocols/status/messages.ts';
+import {
+  decodeOcspRequest,
+  encodeFailure,
+  encodeResponseData,
+  type OcspRequest,
+} from '../../protocols/status/messages.ts';
 import { decodeGetRequest, parseStatusPath } from '../../protocols/status/request-path.ts';
 import { TestAuthority } from '../support/test-pki.ts';
 import { Scratch } from '../x509/openssl.ts';
@@ -55,9 +60,21 @@ describe('an OCSP request', () => {
   });
 
   it.each<[string, () => Buffer, string]>([
-    ['with a nonce that is no OCTET STRING', () => ocspRequest(issuer, ['0a'], { nonce: { raw: Uint8Array.of(1, 2, 3) } }), 'malformedRequest'],
-    ['with an unknown critical extension', () => ocspRequest(issuer, ['0a'], { extensions: [{ oid: '1.2.3', critical: true, value: Uint8Array.of(5, 0) }] }), 'malformedRequest'],
-    ['with an unknown extension', () => ocspRequest(issuer, ['0a'], { extensions: [{ oid: '1.2.3', value: Uint8Array.of(5, 0) }] }), 'taken'],
+    [
+      'with a nonce that is no OCTET STRING',
+      () => ocspRequest(issuer, ['0a'], { nonce: { raw: Uint8Array.of(1, 2, 3) } }),
+      'malformedRequest',
+    ],
+    [
+      'with an unknown critical extension',
+      () => ocspRequest(issuer, ['0a'], { extensions: [{ oid: '1.2.3', critical: true, value: Uint8Array.of(5, 0) }] }),
+      'malformedRequest',
+    ],
+    [
+      'with an unknown extension',
+      () => ocspRequest(issuer, ['0a'], { extensions: [{ oid: '1.2.3', value: Uint8Array.of(5, 0) }] }),
+      'taken',
+    ],
     ['about 32 certificates', () => ocspRequest(issuer, serials(32)), 'taken'],
     ['about 33 certificates', () => ocspRequest(issuer, serials(33)), 'malformedRequest'],
     ['about none', () => ocspRequest(issuer, []), 'malformedRequest'],
@@ -90,7 +107,9 @@ describe('an OCSP request', () => {
     it('with and without nonce is understood', () => {
       const ca = scratch.file('ca.pem', encodePem('CERTIFICATE', issuer.der));
       const out = scratch.path('request.der');
-      execFileSync('openssl', ['ocsp', '-issuer', ca, '-serial', '0x0FEDCBA987654321', '-reqout', out], { stdio: 'ignore' });
+      execFileSync('openssl', ['ocsp', '-issuer', ca, '-serial', '0x0FEDCBA987654321', '-reqout', out], {
+        stdio: 'ignore',
+      });
       const { certIds, nonce } = decodeOcspRequest(readFileSync(out));
       expect(certIds[0]!.serialNumber).toBe('0fedcba987654321');
       expect(isIssuer(knownIssuer(issuer), certIds[0]!)).toBe(true);
@@ -109,31 +128,35 @@ describe('the path of a GET', () => {
     expect(parseStatusPath('/ocsp/nobody/MA==')).toBeUndefined();
   });
 
-  it('holds the request escaped, bare, without padding, with spaces, and after a proxy merged its slashes', () => {
-    let merged = 0;
+  it('holds the request escaped, bare, without padding, and with spaces', () => {
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 2 }), (octets) => {
-        const hex = octets.map((serial) => `40${Buffer.from(serial).toString('hex')}`);
-        const request = ocspRequest(issuer, hex);
-        const text = request.toString('base64');
-        const spellings = [encodeURIComponent(text), text, text.replace(/=+$/, ''), text.replaceAll('+', ' ')];
-        if ((text.match(/\/{2,}/g) ?? []).length === 1 && !text.includes('///')) {
-          merged += 1;
-          spellings.push(text.replace('//', '/'));
-        }
-        for (const spelling of spellings) {
-          expect(decodeGetRequest(spelling).certIds.map(({ serialNumber }) => serialNumber)).toEqual(hex);
-        }
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 19 }), (octets) => {
+        const serial = `40${Buffer.from(octets).toString('hex')}`;
+        const text = ocspRequest(issuer, [serial]).toString('base64');
+        for (const spelling of [encodeURIComponent(text), text, text.replace(/=+$/, ''), text.replaceAll('+', ' ')])
+          expect(serialsOf(decodeGetRequest(spelling))).toEqual([serial]);
       }),
-      // Serial numbers that give slashes, so that some are merged.
-      { examples: [[[new Uint8Array(18).fill(0xff)]], [[Uint8Array.from({ length: 9 }, () => 0xff)]]], numRuns: 200 },
     );
-    expect(merged).toBeGreaterThan(0);
   });
 
-  it.each(['', '%', '%zz', '&&&&', 'MA', 'A'.repeat(40_000), '////', 'M///'.repeat(200)])('that holds none is malformed: %#', (encoded) => {
-    expect(statusOf(() => decodeGetRequest(encoded))).toBe('malformedRequest');
+  it('holds the request after a proxy made one slash of two', () => {
+    let merged = 0;
+    for (let i = 0; i < 4096; i++) {
+      const serial = `40${i.toString(16).padStart(4, '0')}ffff0f`;
+      const text = ocspRequest(issuer, [serial]).toString('base64');
+      if (!/^[^/]*(\/[^/]+)*\/\/([^/]+\/)*[^/]*$/.test(text)) continue;
+      expect(serialsOf(decodeGetRequest(text.replace('//', '/')))).toContain(serial);
+      merged += 1;
+    }
+    expect(merged).toBeGreaterThan(10);
   });
+
+  it.each(['', '%', '%zz', '&&&&', 'MA', 'A'.repeat(40_000), '////', 'M///'.repeat(200)])(
+    'that holds none is malformed: %#',
+    (encoded) => {
+      expect(statusOf(() => decodeGetRequest(encoded))).toBe('malformedRequest');
+    },
+  );
 });
 
 describe('an OCSP response', () => {
@@ -168,4 +191,8 @@ describe('an OCSP response', () => {
 
 function serials(count: number): string[] {
   return Array.from({ length: count }, (_, index) => (index + 1).toString(16).padStart(2, '0'));
+}
+
+function serialsOf(meanings: readonly OcspRequest[]): string[] {
+  return meanings.flatMap(({ certIds }) => certIds.map(({ serialNumber }) => serialNumber));
 }

@@ -7,7 +7,7 @@ import type { Certificate } from '../../core/x509/certificate.ts';
 
 /** Requests and answers by another library than ours: pkijs reads what we write, and writes what we read. */
 
-const OIDS = { 'sha1': '1.3.14.3.2.26', 'sha256': '2.16.840.1.101.3.4.2.1', 'sha512': '2.16.840.1.101.3.4.2.3' } as const;
+const OIDS = { sha1: '1.3.14.3.2.26', sha256: '2.16.840.1.101.3.4.2.1', sha512: '2.16.840.1.101.3.4.2.3' } as const;
 const NONCE = '1.3.6.1.5.5.7.48.1.2';
 
 /** What a test sets of a request. */
@@ -27,7 +27,8 @@ export function ocspRequest(issuer: Certificate, serials: readonly string[], opt
     requestList: serials.map((serial) => new pkijs.Request({ reqCert: certId(issuer, serial, hashName) })),
     ...(all.length > 0 && {
       requestExtensions: all.map(
-        ({ oid, critical = false, value }) => new pkijs.Extension({ extnID: oid, critical, extnValue: bufferOf(value) }),
+        ({ oid, critical = false, value }) =>
+          new pkijs.Extension({ extnID: oid, critical, extnValue: bufferOf(value) }),
       ),
     }),
   });
@@ -78,7 +79,9 @@ function readSingle({ certID, certStatus, thisUpdate, nextUpdate }: pkijs.Single
   const { tagNumber } = (certStatus as asn1js.BaseBlock).idBlock;
   const parts = tagNumber === 1 ? (certStatus as asn1js.Constructed).valueBlock.value : [];
   const reason = (parts[1] as asn1js.Constructed | undefined)?.valueBlock.value[0] as asn1js.Enumerated | undefined;
-  const hex = Buffer.from(certID.serialNumber.valueBlock.valueHexView).toString('hex').replace(/^(00)+(?=.)/, '');
+  const hex = Buffer.from(certID.serialNumber.valueBlock.valueHexView)
+    .toString('hex')
+    .replace(/^(00)+(?=.)/, '');
   return {
     serialNumber: hex,
     status: (['good', 'revoked', 'unknown'] as const)[tagNumber]!,

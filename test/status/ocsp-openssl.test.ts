@@ -33,7 +33,9 @@ describe('openssl ocsp', () => {
 
   async function device(name: string): Promise<string> {
     const headers = basic('any', await createPassword(server));
-    const certificate = certificateOf(await enroll(server, 'simpleenroll', makeCsr({ subject: `CN=${name}` }).der, { headers }));
+    const certificate = certificateOf(
+      await enroll(server, 'simpleenroll', makeCsr({ subject: `CN=${name}` }).der, { headers }),
+    );
     return scratch.file(`${name}.pem`, encodePem('CERTIFICATE', certificate.der));
   }
 
@@ -48,28 +50,36 @@ describe('openssl ocsp', () => {
 
   /** What openssl prints, its verification of the answer among it. */
   async function ask(...args: readonly string[]): Promise<string> {
-    const { stdout, stderr } = await run('openssl', [
-      ...['ocsp', '-issuer', scratch.path('issuer.pem'), '-CAfile', scratch.path('root.pem')],
-      ...['-url', `${server.plain}/ocsp/${authority}`, ...args],
-    ]).catch((error: { stdout: string; stderr: string }) => error);
+    const files = ['-issuer', scratch.path('issuer.pem'), '-CAfile', scratch.path('root.pem')];
+    const url = `${server.plain}/ocsp/${authority}`;
+    const { stdout, stderr } = await run('openssl', ['ocsp', ...files, '-url', url, ...args]).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    );
     return stdout + stderr;
   }
 
-  it.each([['a nonce', []], ['no nonce', ['-no_nonce']], ['SHA-256', ['-sha256']], ['SHA-256, no nonce', ['-sha256', '-no_nonce']]])(
-    'gets good, then revoked, with %s',
-    async (name, options) => {
-      const id = `ossl-${name.replaceAll(/\W+/g, '-')}`;
-      const file = await device(id);
-      // The hash is of the certificates that follow it.
-      const question = [...options.filter((option) => option.startsWith('-sha')), '-cert', file, ...options.filter((option) => !option.startsWith('-sha'))];
-      const good = await ask(...question);
-      expect(good).toContain('Response verify OK');
-      expect(good).toContain(': good');
-      await revoke(id, 'keyCompromise');
-      const revoked = await ask(...question);
-      expect(revoked).toContain('Response verify OK');
-      expect(revoked).toContain(': revoked');
-      expect(revoked).toContain('Reason: keyCompromise');
-    },
-  );
+  it.each([
+    ['a nonce', []],
+    ['no nonce', ['-no_nonce']],
+    ['SHA-256', ['-sha256']],
+    ['SHA-256, no nonce', ['-sha256', '-no_nonce']],
+  ])('gets good, then revoked, with %s', async (name, options) => {
+    const id = `ossl-${name.replaceAll(/\W+/g, '-')}`;
+    const file = await device(id);
+    // The hash is of the certificates that follow it.
+    const question = [
+      ...options.filter((option) => option.startsWith('-sha')),
+      '-cert',
+      file,
+      ...options.filter((option) => !option.startsWith('-sha')),
+    ];
+    const good = await ask(...question);
+    expect(good).toContain('Response verify OK');
+    expect(good).toContain(': good');
+    await revoke(id, 'keyCompromise');
+    const revoked = await ask(...question);
+    expect(revoked).toContain('Response verify OK');
+    expect(revoked).toContain(': revoked');
+    expect(revoked).toContain('Reason: keyCompromise');
+  });
 });

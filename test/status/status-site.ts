@@ -69,7 +69,11 @@ export class StatusSite implements AsyncDisposable {
   }
 
   /** Revokes without telling anybody. */
-  revoke({ id }: CertificateRow, reason: RevocationReason = 'keyCompromise', at = this.site.clock.now()): Promise<unknown> {
+  revoke(
+    { id }: CertificateRow,
+    reason: RevocationReason = 'keyCompromise',
+    at = this.site.clock.now(),
+  ): Promise<unknown> {
     const request = { tenant: this.tenant.id, certificateId: id, reason, actor: 'test', at };
     return this.site.store.unit((tx) => revokeCertificate(tx, request));
   }

@@ -57,15 +57,23 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .addOption(
       new Option(
         '--kind <kind>',
-        'one request, one user, a list of devices, a key to derive challenges from, a MAC, a key for the decider',
+        'one request, one user, a list of devices, a key to derive challenges from, a MAC, a key for the decider, ACME accounts',
       )
-        .choices(['one-time', 'device', 'static', 'derived', 'mac', 'decider'])
+        .choices(['one-time', 'device', 'static', 'derived', 'mac', 'decider', 'eab'])
         .default('one-time'),
     )
-    .addOption(new Option('--usage <usage>', 'of a MAC secret: one request, or all').choices(['one-time', 'device']))
+    .addOption(
+      new Option('--usage <usage>', 'of a MAC secret or an EAB key: one request or account, or all').choices([
+        'one-time',
+        'device',
+      ]),
+    )
     .option('--username <name>', 'the only user name it goes with')
     .option('--subject <name>', 'the only device name it enrols')
-    .option('--allow <names...>', 'devices a static secret enrols; * stands for any run of characters')
+    .option(
+      '--allow <names...>',
+      'devices a static secret enrols, or names an EAB key vouches for; * stands for any run of characters',
+    )
     .option('--secret-file <file>', 'a static secret that was chosen (first line of the file); default: one is made')
     .option('--lifetime <duration>', 'default: a day for what serves once, a year for the rest', parseDuration)
     .addHelpText(
@@ -76,6 +84,8 @@ Examples:
   muster secret create --kind device --username ap-17 --lifetime 1y
   muster secret create --kind static --allow 'branch-*' hub1 --secret-file challenge.txt
   muster secret create --kind mac --subject router1
+  muster secret create --kind eab --subject router1.branch.example
+  muster secret create --kind eab --usage device --allow '*.branch.example'
   muster secret create --kind derived`,
     )
     .action(async ({ allow, secretFile, lifetime, ...options }: CreateOptions, command: Command) => {

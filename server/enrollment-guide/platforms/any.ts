@@ -13,6 +13,7 @@ export const any: Platform = {
     est: { basis: 'values', keys: 'any', lines: estValues },
     scep: { basis: 'values', keys: 'any', lines: (_facts, { url }) => [`server URL      ${url}`] },
     cmp: { basis: 'values', keys: 'any', lines: (_facts, { url }) => [`server URL      ${url}`] },
+    acme: { basis: 'values', keys: 'any', lines: (_facts, { url }) => [`directory URL   ${url}`] },
   },
   closing: certificates,
 };

@@ -2,6 +2,8 @@ import { auditMigrations } from '../../../core/audit/migrations.ts';
 import { Crls } from '../../../core/authority/crls.ts';
 import { localBuilder } from '../../../core/authority/crl-building.ts';
 import { authorityMigrations } from '../../../core/authority/migrations.ts';
+import { RolloverSightings } from '../../../core/authority/rollover-sightings.ts';
+import { Rollovers } from '../../../core/authority/rollovers.ts';
 import { ServiceIdentities } from '../../../core/authority/service-identities.ts';
 import { OPEN_CMP } from '../../../core/enrollment/cmp-settings.ts';
 import type { MacCredential } from '../../../core/enrollment/credentials.ts';
@@ -12,11 +14,13 @@ import { migrate } from '../../../core/store/migrations.ts';
 import { storeMigrations } from '../../../core/store/store-migrations.ts';
 import { inventoryMigrations } from '../../../devices/inventory/migrations.ts';
 import { cmpMigrations } from '../../../protocols/cmp/migrations.ts';
+import type { PkiBody } from '../../../protocols/cmp/pki-body.ts';
+import { parsePkiBody, parsePkiMessage } from '../../../protocols/cmp/pki-message.ts';
+import { PKI_STATUS } from '../../../protocols/cmp/pki-status.ts';
 import { CmpService } from '../../../protocols/cmp/service.ts';
 import { OPEN_ENDPOINT, Site } from '../../enrollment/site.ts';
 import { bitString, explicit } from '../../fakes/cmp-der.ts';
 import { directMac, hmac } from '../../fakes/cmp-protection.ts';
-import { CmpResponse } from '../../fakes/cmp-response.ts';
 import type { FuzzTarget } from '../run-fuzz.ts';
 import { seedFile } from '../seed-files.ts';
 import { concat, encodeTlv, parseTlv, type TlvNode, wrap } from '../tlv-tree.ts';
@@ -49,10 +53,12 @@ export const cmpServiceTargets: readonly FuzzTarget[] = [
       };
       const answer = await service.answer(open, call, () => undefined);
       if (answer === undefined) return;
-      const { status, summary, kind } = new CmpResponse(answer);
-      if (status?.failures.includes('systemFailure')) throw new RangeError(`the server is at fault: ${summary}`);
-      if (kind === 'error' || status?.status === 'rejection') throw new Refused(summary);
+      const failures = failuresOf(parsePkiBody(parsePkiMessage(answer).bodyDer));
+      if (failures?.has('systemFailure') === true) throw new RangeError('the server is at fault');
+      if (failures !== undefined) throw new Refused();
     },
+    // It writes to the disk.
+    maxMillisPerInput: 1000,
     allowedErrors: [Refused],
     async end() {
       const running = await started;
@@ -62,6 +68,14 @@ export const cmpServiceTargets: readonly FuzzTarget[] = [
     },
   },
 ];
+
+/** The failInfo of a refusal; undefined where the answer is none. */
+function failuresOf(body: PkiBody): ReadonlySet<string> | undefined {
+  const isReply = body.kind === 'ip' || body.kind === 'cp' || body.kind === 'kup';
+  const status =
+    body.kind === 'error' ? body.value.pKIStatusInfo : isReply ? body.value.response[0]?.status : undefined;
+  return status?.status === PKI_STATUS.rejection ? (status.failInfo ?? new Set()) : undefined;
+}
 
 interface Started {
   readonly site: Site;
@@ -88,6 +102,7 @@ async function start(): Promise<Started> {
   const tenant = await site.tenant('fuzz');
   const cmp = { ...OPEN_CMP, centralKeyGeneration: true };
   await site.endpoint(tenant, { ...OPEN_ENDPOINT, protocols: { cmp } }, { label: 'fuzzed' });
+  const rollovers = new Rollovers({ store, authorities, report: () => undefined });
   const service = new CmpService({
     store,
     endpoints,
@@ -99,6 +114,8 @@ async function start(): Promise<Started> {
       macCredential: async (_endpoint, _protocol, reference) => credentialOf(reference),
     },
     identities: new ServiceIdentities({ store, keys, authorities }),
+    rollovers,
+    sightings: new RolloverSightings({ store, rollovers }),
     crls: new Crls({ store, authorities, build: localBuilder(store) }),
   });
   return { site, service, open: await service.open('fuzzed') };

@@ -16,7 +16,9 @@ function pathOf(url: string): string {
       ? acme.enrollment
       : url.includes('/revocations/')
         ? acme.batch
-        : acme.certificate;
+        : url.includes('/rollovers/')
+          ? acme.rollover
+          : acme.certificate;
   return url.replace(':label', acme.endpoint).replace(':id', id);
 }
 

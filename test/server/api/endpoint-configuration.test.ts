@@ -40,6 +40,7 @@ describe('the configuration of devices', () => {
         { protocol: 'est', state: 'described', url: `https://muster.example:8443/.well-known/est/${endpoint}` },
         { protocol: 'scep', state: 'closed' },
         { protocol: 'cmp', state: 'closed' },
+        { protocol: 'acme', state: 'closed' },
       ],
     });
   });

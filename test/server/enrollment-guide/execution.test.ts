@@ -30,7 +30,7 @@ describe('the lines of guides enrol at a running server', () => {
   beforeAll(async () => {
     server = await ComposedServer.start();
     for (const label of ['default', 'branch']) {
-      const protocols = { est: {}, scep: {}, cmp: {} };
+      const protocols = { est: {}, scep: {}, cmp: {}, acme: {} };
       if (label === 'default') await api(server, 'PATCH', `/endpoints/${label}`, { protocols });
       else await api(server, 'POST', '/endpoints', { label, protocols });
     }
@@ -96,6 +96,17 @@ describe('the lines of guides enrol at a running server', () => {
     await writeFile(join(folder, 'enrollment-secret'), `${secret}\n`);
     const lines = sectionOf(await guide('openssl', 'branch'), 'CMP');
     expect(await runIn(folder, name, lines, { reference })).toContain(`subject=CN = ${name}`);
+    expect(await server.certificatesOf(name)).toHaveLength(1);
+  });
+
+  it('lego by ACME', async () => {
+    const name = 'lego-acme.example';
+    const folder = await folderFor(name, 'branch');
+    const draft = { endpoint: 'branch', kind: 'eab', subject: name };
+    const { reference, secret } = await api<{ reference: string; secret: string }>(server, 'POST', '/secrets', draft);
+    await writeFile(join(folder, 'enrollment-secret'), `${secret}\n`);
+    const lines = sectionOf(await guide('lego', 'branch'), 'ACME');
+    expect(await runIn(folder, name, lines, { reference })).toContain(`${name}.pem: OK`);
     expect(await server.certificatesOf(name)).toHaveLength(1);
   });
 

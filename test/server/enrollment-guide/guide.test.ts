@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_KEY_RULES, type KeyRules } from '../../../core/authority/profile.ts';
+import { OPEN_ACME } from '../../../core/enrollment/acme-settings.ts';
 import { OPEN_CMP } from '../../../core/enrollment/cmp-settings.ts';
 import type { Authenticator, Endpoint, EstSettings } from '../../../core/enrollment/endpoint.ts';
 import { OPEN_SCEP } from '../../../core/enrollment/scep-settings.ts';
@@ -22,7 +23,15 @@ const OPEN_EST: EstSettings = {
   serverKeyGeneration: false,
   csrAttributes: 'none',
 };
-const OPEN = { est: OPEN_EST, scep: OPEN_SCEP, cmp: OPEN_CMP };
+const OPEN = { est: OPEN_EST, scep: OPEN_SCEP, cmp: OPEN_CMP, acme: OPEN_ACME };
+/** What `muster secret create` is told for a protocol. */
+const KIND: Readonly<Record<GuideProtocol, string>> = { est: '', scep: '', cmp: ' --kind mac', acme: ' --kind eab' };
+const HOST: Readonly<Record<GuideProtocol, string>> = {
+  est: 'pki.example',
+  scep: 'pki.example:8080',
+  cmp: 'pki.example:8080',
+  acme: 'pki.example:8444',
+};
 
 interface Scene {
   readonly open?: readonly GuideProtocol[];
@@ -34,7 +43,7 @@ interface Scene {
 }
 
 function guideOf(platform: PlatformName, scene: Scene = {}): ReturnType<typeof enrollmentGuide> {
-  const { open = ['est', 'scep', 'cmp'], authenticators } = scene;
+  const { open = ['est', 'scep', 'cmp', 'acme'], authenticators } = scene;
   const protocols = Object.fromEntries(
     open.map((protocol) => [protocol, { ...OPEN[protocol], ...(authenticators && { authenticators }) }]),
   );
@@ -90,7 +99,7 @@ describe.each(PLATFORM_NAMES)('%s', (platform) => {
   });
 
   it('leaves out what the endpoint is closed for, and says so', () => {
-    for (const protocol of ['est', 'scep', 'cmp'] as const) {
+    for (const protocol of ['est', 'scep', 'cmp', 'acme'] as const) {
       const { text, protocols } = guideOf(platform, { open: [protocol] });
       for (const { protocol: other, state } of protocols) {
         if (other === protocol) continue;
@@ -100,7 +109,7 @@ describe.each(PLATFORM_NAMES)('%s', (platform) => {
         expect(text).toContain(`muster endpoint set branch protocols.${other}={}`);
         expect(text).not.toContain(`${comment} --- ${name}`);
       }
-      const path = { est: '/.well-known/est', scep: '/scep/', cmp: '/.well-known/cmp' };
+      const path = { est: '/.well-known/est', scep: '/scep/', cmp: '/.well-known/cmp', acme: '/acme/' };
       for (const other of Object.keys(path) as (keyof typeof path)[]) {
         if (other !== protocol) expect(text).not.toContain(path[other]);
       }
@@ -113,7 +122,7 @@ describe.each(PLATFORM_NAMES)('%s', (platform) => {
       const scene = { open: [protocol as GuideProtocol], isDefault: true };
       const [state] = guideOf(platform, scene).protocols.filter(({ protocol: one }) => one === protocol);
       expect(state).toMatchObject({ state: 'described', basis: section.basis });
-      expect(textOf(platform, scene)).toContain(protocol === 'est' ? 'pki.example' : 'pki.example:8080');
+      expect(textOf(platform, scene)).toContain(HOST[protocol as GuideProtocol]);
     }
   });
 
@@ -122,7 +131,7 @@ describe.each(PLATFORM_NAMES)('%s', (platform) => {
     for (const protocol of Object.keys(sections) as GuideProtocol[]) {
       const open = [protocol];
       const taking = textOf(platform, { open, isDefault: true });
-      expect(taking).toContain(`muster secret create --endpoint branch${protocol === 'cmp' ? ' --kind mac' : ''}`);
+      expect(taking).toContain(`muster secret create --endpoint branch${KIND[protocol]}`);
       expect(taking).toContain(secret);
       const without = textOf(platform, { open, isDefault: true, authenticators: ['anchored-certificate', 'ra'] });
       expect(without).not.toContain('<SECRET>');
@@ -319,7 +328,7 @@ describe('what a device is told', () => {
   it('a profile that certifies no RSA key: clients that make no others are left out', () => {
     const keys: KeyRules = { ec: ['P-384'], edwards: ['ed448'], mlDsa: [65] };
     const { protocols, text } = guideOf('ios-xe', { keys, isDefault: true });
-    expect(protocols).toMatchObject([{ state: 'no-client' }, { state: 'no-client' }, { state: 'no-client' }]);
+    expect(protocols.map(({ state }) => state)).toEqual(Array.from({ length: 4 }, () => 'no-client'));
     expect(text).toContain('SCEP is left out: it makes RSA keys, and the profile certifies none.');
     expect(text).toContain('Keys that are certified: EC P-384, Ed448, ML-DSA-65\n');
     expect(textOf('openssl', { keys })).toContain('ec_paramgen_curve:secp384r1');

@@ -5,8 +5,13 @@ import type { FastifyInstance, InjectOptions } from 'fastify';
 import { auditMigrations } from '../../../core/audit/migrations.ts';
 import { authorityMigrations } from '../../../core/authority/migrations.ts';
 import { DataKeys } from '../../../core/authority/data-keys.ts';
+import { AuthorityDirectory } from '../../../core/authority/directory.ts';
+import { RolloverSightings } from '../../../core/authority/rollover-sightings.ts';
+import { CaRollover } from '../../../core/authority/rollover.ts';
+import { Rollovers } from '../../../core/authority/rollovers.ts';
+import { ServiceIdentities } from '../../../core/authority/service-identities.ts';
 import { ProfileDirectory } from '../../../core/authority/profiles.ts';
-import { StoredEndpoints } from '../../../core/enrollment/endpoints.ts';
+import { moveEndpoints, StoredEndpoints } from '../../../core/enrollment/endpoints.ts';
 import { enrollmentMigrations } from '../../../core/enrollment/migrations.ts';
 import { secretHash } from '../../../core/enrollment/secrets.ts';
 import { migrate } from '../../../core/store/migrations.ts';
@@ -31,6 +36,16 @@ import { seedCertificate, seedTenant } from './seed.ts';
 import { selfSigned } from './tls-identity.ts';
 
 const serverCertificate = selfSigned('ec');
+
+/** Rollovers over a token that is empty: what they are and may be is tested elsewhere. */
+function rolloverOf(store: Store) {
+  const keys = new FakeKeyStore();
+  const authorities = new AuthorityDirectory(store, keys, 'http://muster.example');
+  const rollovers = new Rollovers({ store, authorities, report: () => undefined });
+  const identities = new ServiceIdentities({ store, keys, authorities });
+  const rollover = new CaRollover({ store, keys, rollovers, identities, moveEndpoints });
+  return { rollover, sightings: new RolloverSightings({ store, rollovers }) };
+}
 
 /** An API over a store of its own with two tenants, `default` and `acme`, each with an object of every kind. */
 export class ApiServer implements AsyncDisposable {
@@ -97,6 +112,7 @@ export class ApiServer implements AsyncDisposable {
       }),
       tlsRoot: seedCertificate,
       revocations: { announce: () => Promise.resolve() },
+      ...rolloverOf(store),
       ocspLifetimes: { maxAgeSeconds: 300, lifetimeSeconds: 3600 },
       doctor: () => Promise.resolve([{ check: 'test', state: 'ok', text: 'well' }]),
       telemetry: new Telemetry(log, metrics),

@@ -22,6 +22,7 @@ interface SeededTenant {
   readonly enrollment: string;
   readonly certificate: string;
   readonly batch: string;
+  readonly rollover: string;
 }
 
 /** The ids of what {@link seedTenant} makes. */
@@ -34,6 +35,7 @@ export function seeded(tenant: string): SeededTenant {
     enrollment: `enrollment-${tenant}`,
     certificate: `certificate-${tenant}`,
     batch: `batch-${tenant}`,
+    rollover: `rollover-${tenant}`,
   };
 }
 
@@ -65,6 +67,7 @@ export async function seedTenant(store: Store, name: string): Promise<void> {
     await insertCertificate(tx, ids, now);
     await insertEnrollment(tx, ids, endpoint, now);
     await insertBatch(tx, ids, now);
+    await insertRollover(tx, ids, now);
   });
 }
 
@@ -149,6 +152,15 @@ async function insertEnrollment(
     expires_at: now + 1e9,
   };
   await tx.forTenant<EnrollmentTables>(tenant).insertInto('enrollments', row).execute();
+}
+
+/** A rollover that is over. */
+async function insertRollover(tx: Unit, { tenant, rollover, authority }: SeededTenant, now: number): Promise<void> {
+  const tables = tx.forTenant<AuthorityTables>(tenant);
+  const times = { switch_at: null, created_at: now, switched_at: now, retired_at: now };
+  await tables.insertInto('rollovers', { id: rollover, state: 'retired', created_by: 'user:test', ...times }).execute();
+  const member = { rollover, predecessor: `before-${authority}`, successor: authority };
+  await tables.insertInto('rollover_members', { ...member, old_with_new: null, new_with_old: null }).execute();
 }
 
 /** A batch of revocations that has found nothing. */

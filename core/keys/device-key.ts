@@ -1,32 +1,34 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 
-import { PolicyError, UpstreamError } from '../../core/errors/muster-error.ts';
-import {
-  parseSubjectPublicKeyInfo,
-  type PublicKeyAlgorithm,
-  type SubjectPublicKeyInfo,
-} from '../../core/x509/public-key.ts';
+import { PolicyError, UpstreamError } from '../errors/muster-error.ts';
+import { parseSubjectPublicKeyInfo, type PublicKeyAlgorithm, type SubjectPublicKeyInfo } from '../x509/public-key.ts';
 
-/** A key pair made for a device: it lives as long as its request, and disposing it erases the private key. */
-export interface MadeKey extends Disposable {
+/**
+ * A key pair made for a device. It lives as long as its request: disposing it erases the private key. (OpenSSL erases its
+ * own copy when the KeyObject goes; copies the garbage collector may have moved are beyond our reach.)
+ */
+export interface DeviceKey extends Disposable {
   readonly publicKey: SubjectPublicKeyInfo;
   /** PrivateKeyInfo (RFC 5958 §2), DER. */
   readonly pkcs8: Uint8Array;
 }
 
-/** Keys made at once, for all devices: half of libuv's default pool. */
+/** Keys made at once by one carrier, for all devices: half of libuv's default pool. */
 const AT_ONCE = 2;
 const COME_BACK_SECONDS = 5;
 
 const generate = promisify(generateKeyPair);
 
 /** Makes keys for devices, a few at a time: an RSA key takes a thread of libuv's pool for up to seconds. */
-export class KeyMaker {
+export class DeviceKeyMaker {
   #running = 0;
 
-  /** @throws PolicyError `key-not-allowed` where there is no kind of key to make; UpstreamError `overloaded` */
-  async make(algorithm: PublicKeyAlgorithm | undefined): Promise<MadeKey> {
+  /**
+   * A fresh key of a kind that the profile allows; undefined stands for a profile that allows none.
+   * @throws PolicyError `key-not-allowed` where there is no kind of key to make; UpstreamError `overloaded`
+   */
+  async make(algorithm: PublicKeyAlgorithm | undefined): Promise<DeviceKey> {
     if (algorithm === undefined) {
       throw new PolicyError('key-not-allowed', 'the profile allows no such key to be made here');
     }

@@ -1,0 +1,64 @@
+import { Secret } from '../../core/keys/secret.ts';
+import { parseCertificate, subjectAltName } from '../../core/x509/certificate.ts';
+import { generalNameToText } from '../../core/x509/general-name.ts';
+import { decodePem } from '../../core/x509/pem.ts';
+import type { AcmeDependencies } from '../../protocols/acme/dependencies.ts';
+import type { Configuration } from '../configuration/configuration.ts';
+import type { TlsIdentity } from '../http/tls-settings.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { Kernel } from './kernel.ts';
+import type { OwnTls } from './own-tls.ts';
+
+/** What the key of the nonces is derived from the installation's key by: no secret is made with this text. */
+const NONCE_KEY_LABEL = 'muster: key of the nonces of ACME';
+
+/** What the door leads to. */
+export interface AcmeDoorParts {
+  readonly kernel: Kernel;
+  readonly telemetry: Telemetry;
+  readonly configuration: Pick<Configuration, 'publicUrls'>;
+  readonly tls: OwnTls;
+  /** Of the listener, once it listens. */
+  readonly port: () => number;
+}
+
+/** What ACME stands on. */
+export function acmeDependencies(parts: AcmeDoorParts): AcmeDependencies {
+  const { kernel, telemetry } = parts;
+  return {
+    ...kernel,
+    nonceKey: Buffer.from(kernel.secretHash(new Secret(NONCE_KEY_LABEL)), 'hex'),
+    baseUrl: (host) => baseUrl(parts, host),
+    report: (error) => telemetry.log.warn({ error }, 'acme: something failed in the background'),
+  };
+}
+
+/**
+ * Where a client that asked for this host reaches us: as it asked, if the name is one of those in our TLS certificates, else as
+ * configured. Another name would let who forwards a client's requests have them signed for itself.
+ */
+function baseUrl({ configuration, tls, port }: AcmeDoorParts, host: string | undefined): string {
+  const { tls: configured } = configuration.publicUrls;
+  const asked = host === undefined ? null : URL.parse(`https://${host}`);
+  if (asked === null || asked.host === (configured && new URL(configured).host) || !isOwn(tls.identity, asked.hostname))
+    return configured ?? `https://localhost:${port()}`;
+  return `https://${asked.host}`;
+}
+
+/** The names of an identity, read once. */
+const NAMES = new WeakMap<TlsIdentity, ReadonlySet<string>>();
+
+function isOwn(identity: TlsIdentity, hostname: string): boolean {
+  const known = NAMES.get(identity);
+  const names = known ?? namesOf(identity);
+  if (known === undefined) NAMES.set(identity, names);
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
+  return names.has(`dns:${bare}`) || names.has(`ip:${bare}`);
+}
+
+function namesOf({ certificates }: TlsIdentity): ReadonlySet<string> {
+  const [first] = certificates;
+  const [leaf] = first === undefined ? [] : decodePem(first.chain);
+  const names = leaf === undefined ? [] : subjectAltName(parseCertificate(leaf.der));
+  return new Set(names.map((name) => generalNameToText(name).toLowerCase()));
+}
