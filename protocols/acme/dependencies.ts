@@ -1,0 +1,56 @@
+import type { AuthorityDirectory } from '../../core/authority/directory.ts';
+import type { ProfileDirectory } from '../../core/authority/profiles.ts';
+import type { AcmeSettings } from '../../core/enrollment/acme-settings.ts';
+import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
+import type { Endpoint, EndpointDirectory } from '../../core/enrollment/endpoint.ts';
+import type { Hall } from '../../core/enrollment/hall.ts';
+import type { ShortLived } from '../../core/store/short-lived.ts';
+import type { Store } from '../../core/store/store.ts';
+
+/** What ACME stands on. */
+export interface AcmeDependencies {
+  readonly store: Store;
+  readonly shortLived: Pick<ShortLived, 'takeOnce' | 'increment'>;
+  readonly endpoints: EndpointDirectory;
+  readonly credentials: Pick<CredentialVerifier, 'eabKey' | 'eabNames' | 'acmeOrder'>;
+  readonly hall: Pick<Hall, 'enroll'>;
+  readonly authorities: Pick<AuthorityDirectory, 'issuerOf' | 'caCertificates'>;
+  readonly profiles: Pick<ProfileDirectory, 'get'>;
+  /** Key of the nonces, the same on all nodes. */
+  readonly nonceKey: Uint8Array;
+  /**
+   * Where clients reach this listener, without a trailing slash, for a request with this Host header: never a name that is not
+   * ours, or who forwards our clients' requests could speak for us (RFC 8555 §6.4).
+   */
+  readonly baseUrl: (host: string | undefined) => string;
+  /** Told what goes wrong behind a client's back. */
+  readonly report: (error: unknown) => void;
+}
+
+/** An endpoint that is open for ACME. */
+export interface OpenEndpoint {
+  readonly endpoint: Endpoint;
+  readonly settings: AcmeSettings;
+}
+
+/** One request as HTTP brings it. */
+export interface Call extends OpenEndpoint {
+  readonly requestId: string;
+  /** Of the listener, without a trailing slash. */
+  readonly base: string;
+  /** The whole URL that was asked for. */
+  readonly url: string;
+  readonly body: Uint8Array;
+  readonly sourceAddress: string;
+}
+
+/** What a service answers; the URL members become header fields. */
+export interface Answer {
+  readonly status: number;
+  /** JSON, or text of the named media type; absent: no body. */
+  readonly body?: object | { readonly type: string; readonly text: string };
+  readonly location?: string;
+  /** Values of Link besides `index`. */
+  readonly links?: readonly string[];
+  readonly retryAfterSeconds?: number;
+}
