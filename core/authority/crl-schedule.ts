@@ -17,6 +17,8 @@ export type CrlAlarm = (publication: CrlPublication, error: UpstreamError) => vo
 const COALESCE_MS = 250;
 /** A token that is away is tried again this soon, not after a backoff that has grown for hours. */
 const RETRY_SECONDS = 5;
+/** A list that cannot be signed is told of this often, not with each attempt. */
+const ALARM_EVERY_MS = 60_000;
 const LOOK_EVERY_MS = 60_000;
 const LOOK = 'look-for-due-crls';
 
@@ -27,6 +29,7 @@ export function crlJobs(
   alarm: CrlAlarm,
 ): { readonly handlers: Readonly<Record<string, JobHandler>>; readonly schedules: readonly Schedule[] } {
   const publications = new Map<string, number>();
+  const alarms = new Map<string, number>();
   const publish: JobHandler = async (payload, turn) => {
     const { occasion, ...publication } = publicationOf(payload);
     const key = `${publication.authority}/${publication.scope}`;
@@ -38,7 +41,10 @@ export function crlJobs(
       await crls.publish(publication, occasion, (tx) => turn.confirm(tx));
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      alarm(publication, error);
+      if (Date.now() - (alarms.get(key) ?? 0) > ALARM_EVERY_MS) {
+        alarms.set(key, Date.now());
+        alarm(publication, error);
+      }
       throw new UpstreamError('hsm-unavailable', `the CRL could not be published: ${error.message}`, {
         cause: error,
         retryAfterSeconds: RETRY_SECONDS,

@@ -61,8 +61,13 @@ export async function replacedCertificate(
   if (!identifiers.some((identifier) => before.has(identifierName(identifier))))
     throw new AcmeProblem('malformed', 'replaces: expected a name in common with the certificate');
   const [other] = await store.query(replacementOf, { tenant, certificate: found.certificateId });
-  if (other !== undefined) throw new AcmeProblem('alreadyReplaced', 'another order replaces this certificate');
+  if (other !== undefined) throw alreadyReplaced();
   return { certificateId: found.certificateId, name };
+}
+
+/** RFC 9773 §5: a certificate is replaced once. */
+export function alreadyReplaced(): AcmeProblem {
+  return new AcmeProblem('alreadyReplaced', 'another order replaces this certificate');
 }
 
 /** DER of a certificate of an order. @throws AcmeProblem when it is gone. */

@@ -89,7 +89,8 @@ export class Finalization {
       if ((await store.unit((tx) => tx.affected(leaseOrder, { tenant, id, leaseUntil, before }))) !== 1) continue;
       const endpoint = await endpoints.resolve(label);
       const settings = endpoint?.protocols.acme;
-      if (endpoint !== undefined && settings !== undefined) await this.#run({ endpoint, settings }, order);
+      if (endpoint !== undefined && settings !== undefined)
+        await within(this.#run({ endpoint, settings }, order), POLL_MS);
     }
   }
 

@@ -1,8 +1,9 @@
+import { StateError } from '../../core/errors/muster-error.ts';
 import { newId } from '../../core/store/id.ts';
 import type { Store } from '../../core/store/store.ts';
 import { requireTerms } from './accounts.ts';
 import { identifiersOf, newAuthorization, reusable, statusOf, vouchedId } from './authorizations.ts';
-import { replacedCertificate } from './certificate-id.ts';
+import { alreadyReplaced, replacedCertificate } from './certificate-id.ts';
 import type { AcmeDependencies, Answer, Call } from './dependencies.ts';
 import { type Identifier, identifierName, parseIdentifiers, refused } from './identifier.ts';
 import { type JsonObject, optionalList, optionalString } from './json.ts';
@@ -76,11 +77,21 @@ export async function newOrder(parts: OrderDependencies, call: Call, request: Ac
     created_at: now,
     updated_at: now,
   };
-  await parts.store.unit(async (tx) => {
-    for (const row of fresh) await tx.affected(insertAuthorization, { ...row });
-    await tx.affected(insertOrder, { ...order });
-  });
+  await storeOrder(parts, order, fresh);
   return orderAnswer(call, order, 201);
+}
+
+async function storeOrder({ store }: OrderDependencies, order: OrderRow, fresh: readonly AuthorizationRow[]) {
+  try {
+    await store.unit(async (tx) => {
+      for (const row of fresh) await tx.affected(insertAuthorization, { ...row });
+      await tx.affected(insertOrder, { ...order });
+    });
+  } catch (error) {
+    // Of parallel orders that replace one certificate, the index lets one stand.
+    if (error instanceof StateError && order.replaces !== null) throw alreadyReplaced();
+    throw error;
+  }
 }
 
 /** The order as it stands, its authorizations looked at (RFC 8555 §7.1.6). @throws AcmeProblem for another account's. */

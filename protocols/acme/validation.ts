@@ -93,7 +93,8 @@ async function byTls({ row, thumbprint, settings, signal }: Validation, outside:
     if (socket.alpnProtocol !== ACME_TLS) throw new AcmeProblem('tls', `the server did not agree on ${ACME_TLS}`);
     verifyAlpnCertificate(certificateOf(socket), row, keyAuthorizationDigest(keyAuthorization(row.token, thumbprint)));
   } finally {
-    socket.destroy();
+    // What ends the handshake may still be on its way: a server that misses it logs a failure.
+    socket.destroySoon();
   }
 }
 

@@ -54,7 +54,7 @@ export function startBackground({
       [REVOKE_BATCH]: batchHandler(store, () => revocations.announce()),
       'forget-sightings': () => forgetSightings(store),
       'expire-enrollments': async () => void (await expirePending(store)),
-      'end-cmp-confirmations': async () => void (await endUnconfirmed(store)),
+      'end-cmp-confirmations': () => endUnconfirmed(store),
       'resume-acme': () => acme.resume(),
       'forget-acme': () => forgetEnded(store),
       'resume-enrollments': async () => void (await hall.resumeInterrupted(false)),

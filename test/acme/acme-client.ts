@@ -85,11 +85,12 @@ export class AcmeClient {
   readonly #ca: string;
   readonly #agent: Agent;
 
-  constructor(server: { readonly ca: string }, directoryUrl: string, key: ClientKey = new ClientKey()) {
+  /** Without an agent it has a connection of its own. */
+  constructor(server: { readonly ca: string }, directoryUrl: string, key = new ClientKey(), agent?: Agent) {
     this.#ca = server.ca;
     this.directoryUrl = directoryUrl;
     this.key = key;
-    this.#agent = connection(server);
+    this.#agent = agent ?? connection(server);
   }
 
   async get(url: string, method = 'GET'): Promise<Answer> {

@@ -14,7 +14,7 @@ import type { AuthorityTables, CertificateRow } from '../../core/authority/table
 import { JobRunner } from '../../core/store/job-runner.ts';
 import { migrate } from '../../core/store/migrations.ts';
 import { storeMigrations } from '../../core/store/store-migrations.ts';
-import type { Unit } from '../../core/store/store.ts';
+import type { Store } from '../../core/store/store.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { parseCertificateList } from '../../core/x509/crl.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
@@ -168,10 +168,8 @@ describe.each(ENGINES)('the publication of CRLs on %s', (engine) => {
     await using database = await testDatabase(engine);
     await using store = await database.open();
     await migrate(store, [...storeMigrations, ...authorityMigrations]);
-    await store.unit(async (tx) => {
-      await insertTenant(tx, { id: 't', name: 't', created_at: 0 });
-      await insertRevocations(tx, 26_000);
-    });
+    await store.unit((tx) => insertTenant(tx, { id: 't', name: 't', created_at: 0 }));
+    await insertRevocations(store, 26_000);
     const issuer = parseCertificate(acme.issuing.certificate);
     const order: CrlOrder = {
       frame: crlFrame({
@@ -194,7 +192,7 @@ describe.each(ENGINES)('the publication of CRLs on %s', (engine) => {
   });
 });
 
-async function insertRevocations(tx: Unit, count: number): Promise<void> {
+async function insertRevocations(store: Store, count: number): Promise<void> {
   const now = Date.now();
   for (let done = 0; done < count; done += 2000) {
     const rows = Array.from({ length: Math.min(2000, count - done) }, (_, index) => ({
@@ -210,6 +208,6 @@ async function insertRevocations(tx: Unit, count: number): Promise<void> {
       not_after: now + HOUR,
       changed_at: now - HOUR,
     }));
-    await tx.db<AuthorityTables>().insertInto('revocations').values(rows).execute();
+    await store.unit((tx) => tx.db<AuthorityTables>().insertInto('revocations').values(rows).execute());
   }
 }

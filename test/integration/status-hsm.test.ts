@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type Certificate, parseCertificate } from '../../core/x509/certificate.ts';
 import { parseCertificateList } from '../../core/x509/crl.ts';
+import { distributionPointUrls } from '../../core/x509/distribution-points.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { ocspRequest, readOcspResponse } from '../status/ocsp-messages.ts';
 import {
@@ -96,9 +97,10 @@ describe('the status services of a server whose HSM is taken away', () => {
       await give();
       await expect.poll(() => status(gone.certificate), { timeout: 10_000 }).toBe('revoked');
       expect(await status(other.certificate)).toBe('good');
-      const shard = Number.parseInt(gone.certificate.serialNumber.slice(-6), 16) % 16;
+      const points = EXTENSIONS.crlDistributionPoints.find(gone.certificate.extensions)!;
+      const { pathname } = new URL(distributionPointUrls(points)[0]!);
       const listed = async (): Promise<readonly string[]> => {
-        const response = await fetch(`${server.plain}/crl/${authority}/${shard}.crl`);
+        const response = await fetch(`${server.plain}${pathname}`);
         if (response.status !== 200) return [];
         return parseCertificateList(new Uint8Array(await response.arrayBuffer())).entries.map(
           ({ serialNumber }) => serialNumber,

@@ -66,9 +66,22 @@ it('exposes every metric of the table, under its name, with current values', asy
   for (const protocol of PROTOCOLS) metrics.countEnrollment(protocol, 'rejected', 'bad-signature');
   metrics.countRequest({ listener: 'mtls', route: '/est', method: 'POST', status: 200, seconds: 0.004 });
   metrics.countEvent('token.up');
+  metrics.countStatus('cache');
+  metrics.watchRevocations({
+    ageMs: 250,
+    subscribe(listener) {
+      const change = { tenant: 't', authority: 'a', serialNumber: '01', certificate: 'c', state: 'revoked' } as const;
+      listener([{ ...change, changedAt: 0, seenAt: 40 }]);
+      listener(undefined);
+      return () => undefined;
+    },
+  });
   const text = await metrics.expose();
   for (const { name } of Object.values(METRICS)) expect(text).toContain(`# TYPE ${name} `);
   expect(text).toContain('muster_http_requests_total{listener="mtls",route="/est",method="POST",status="200"} 1');
+  expect(text).toContain('muster_ocsp_responses_total{source="cache"} 1');
+  expect(text).toContain('muster_revocation_view_age_seconds 0.25');
+  expect(text).toContain('muster_revocation_delay_seconds_sum 0.04');
   expect(text).toContain('muster_http_request_duration_seconds_bucket{le="0.005",listener="mtls",route="/est"} 1');
   expect(text).toContain('muster_hsm_token_up{token="hsm",state="up"} 1');
   expect(text).toContain('muster_event_loop_delay_seconds 0.25');
