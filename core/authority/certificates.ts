@@ -141,11 +141,7 @@ export function narrowed<O>(
   const text = searchKey(filter.name);
   const values = [text, ...NAME_KINDS.map((kind) => `${kind}:${text}`)];
   return query.where('id', 'in', (eb) =>
-    eb
-      .selectFrom('certificate_names')
-      .select('certificate')
-      .where('tenant', '=', tenant)
-      .where('value', 'in', values),
+    eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', 'in', values),
   );
 }
 

@@ -154,7 +154,10 @@ export class JobRunner {
 
   async #fail(job: LeasedJob, error: unknown): Promise<void> {
     const { backoff = DEFAULT_BACKOFF, random } = this.#options;
-    const failure = { error: describe(error), delayMs: requestedDelayMs(error) ?? backoffMs(backoff, job.attempt, random) };
+    const failure = {
+      error: describe(error),
+      delayMs: requestedDelayMs(error) ?? backoffMs(backoff, job.attempt, random),
+    };
     const stopping = this.#stopping.signal.aborted;
     if (!stopping) this.#options.report(error, job);
     try {

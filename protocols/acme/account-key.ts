@@ -22,16 +22,6 @@ export interface AccountKey {
   verify(data: Uint8Array, signature: Uint8Array): boolean;
 }
 
-/** The thumbprint of a SubjectPublicKeyInfo (DER); undefined for a key that could be no account's. */
-export function thumbprintOf(spki: Uint8Array): string | undefined {
-  try {
-    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
-    return parseAccountKey(key.export({ format: 'jwk' }) as JsonObject).thumbprint;
-  } catch {
-    return undefined;
-  }
-}
-
 interface KeyKind {
   readonly algorithm: JwsAlgorithm;
   readonly hash: string | null;

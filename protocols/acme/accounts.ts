@@ -1,6 +1,7 @@
 import { appendAudit } from '../../core/audit/log.ts';
 import { newId } from '../../core/store/id.ts';
 import type { Unit } from '../../core/store/store.ts';
+import { spkiSha256 } from '../../core/x509/public-key.ts';
 import { type AccountKey, parseAccountKey } from './account-key.ts';
 import { type BoundKey, verifyBinding } from './account-binding.ts';
 import type { AcmeDependencies, Answer, Call } from './dependencies.ts';
@@ -81,10 +82,11 @@ export async function changeKey({ store }: AccountDependencies, call: Call, requ
   const { id, tenant } = account;
   const { endpoint } = call;
   const { jwk, thumbprint } = newKey;
+  const spki = spkiSha256(newKey.publicKey);
   const [holder] = await store.query(accountByThumbprint, { endpoint: endpoint.id, thumbprint });
   if (holder !== undefined) throw keyInUse(call, holder.id);
   const changed = await store.unit(async (tx) => {
-    if ((await tx.affected(changeAccountKey, { tenant, id, from: oldKey.thumbprint, thumbprint, jwk })) !== 1)
+    if ((await tx.affected(changeAccountKey, { tenant, id, from: oldKey.thumbprint, thumbprint, spki, jwk })) !== 1)
       return false;
     await audit(tx, call, id, 'acme-account.key-changed', store.clock.now());
     return true;
@@ -131,12 +133,13 @@ function existingAccount(call: Call, account: AccountRow): Answer {
   return accountAnswer(call, account, 200);
 }
 
-function newRow({ endpoint, sourceAddress }: Call, { jwk, thumbprint }: AccountKey, now: number) {
+function newRow({ endpoint, sourceAddress }: Call, { jwk, thumbprint, publicKey }: AccountKey, now: number) {
   return {
     id: newId(now),
     tenant: endpoint.tenant,
     endpoint: endpoint.id,
     thumbprint,
+    spki_sha256: spkiSha256(publicKey),
     jwk,
     status: 'valid' as const,
     source_address: sourceAddress,

@@ -15,6 +15,7 @@ export const acmeMigrations: readonly Migration[] = [
         .addColumn('id', textKey, (column) => column.notNull())
         .addColumn('endpoint', textKey, (column) => column.notNull())
         .addColumn('thumbprint', textKey, (column) => column.notNull())
+        .addColumn('spki_sha256', textKey, (column) => column.notNull())
         .addColumn('jwk', text, (column) => column.notNull())
         .addColumn('status', textKey, (column) => column.notNull())
         .addColumn('contact', text, (column) => column.notNull())
@@ -25,6 +26,11 @@ export const acmeMigrations: readonly Migration[] = [
         .addColumn('created_at', integer, (column) => column.notNull())
         .addPrimaryKeyConstraint('acme_accounts_pk', ['tenant', 'id'])
         .addUniqueConstraint('acme_accounts_thumbprint', ['endpoint', 'thumbprint'])
+        .execute();
+      await db.schema
+        .createIndex('acme_accounts_key')
+        .on('acme_accounts')
+        .columns(['spki_sha256', 'endpoint'])
         .execute();
     },
   },

@@ -1,7 +1,7 @@
 import { PeerError, PolicyError } from '../../core/errors/muster-error.ts';
 import { parseCertificationRequest } from '../../core/x509/certification-request.ts';
 import { octetsEqual } from '../../core/x509/octets.ts';
-import { thumbprintOf } from './account-key.ts';
+import { spkiSha256, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 import { newAccount, changeKey, updateAccount } from './accounts.ts';
 import { answerAuthorization, answerChallenge, identifiersOf } from './authorizations.ts';
 import { CHAINS, downloadCertificate } from './certificates.ts';
@@ -22,7 +22,7 @@ import {
   requireEmptyPayload,
 } from './request-authentication.ts';
 import { revoke } from './revocation.ts';
-import { accountByThumbprint } from './statements.ts';
+import { accountOfSpki } from './statements.ts';
 import type { OrderRow } from './tables.ts';
 import { ValidationOffice } from './validation-office.ts';
 
@@ -174,7 +174,7 @@ export class AcmeService {
       throw new AcmeProblem('orderNotReady', `the order is ${order.status}`);
     const csr = await requestFor(der, identifiersOf(order));
     if (order.status === 'ready') {
-      await this.#requireNoAccountKey(call, csr.publicKey.der);
+      await this.#requireNoAccountKey(call, csr.publicKey);
       await this.#finalization.begin(call, order, csr);
     } else if (!isSameKey(order, csr.publicKey.der)) {
       throw new AcmeProblem('orderNotReady', `the order is ${order.status} with another key`);
@@ -183,10 +183,9 @@ export class AcmeService {
   }
 
   /** RFC 8555 §11.1: the key of an account, of whichever, certifies nothing but its account. */
-  async #requireNoAccountKey({ endpoint }: Call, spki: Uint8Array): Promise<void> {
-    const thumbprint = thumbprintOf(spki);
-    if (thumbprint === undefined) return;
-    const [account] = await this.#dependencies.store.query(accountByThumbprint, { endpoint: endpoint.id, thumbprint });
+  async #requireNoAccountKey({ endpoint }: Call, publicKey: SubjectPublicKeyInfo): Promise<void> {
+    const key = { endpoint: endpoint.id, spki: spkiSha256(publicKey) };
+    const [account] = await this.#dependencies.store.query(accountOfSpki, key);
     if (account !== undefined) throw new AcmeProblem('badCSR', 'the key of the request is the key of an account');
   }
 }

@@ -26,6 +26,18 @@ export const accountByThumbprint = statement<AcmeTables>()(
       .where('thumbprint', '=', p.thumbprint),
 );
 
+/** Whether a key is that of an account. */
+export const accountOfSpki = statement<AcmeTables>()(
+  'acme-account-of-key',
+  (db, p: { endpoint: string; spki: string }) =>
+    db
+      .selectFrom('acme_accounts')
+      .select('id')
+      .where('spki_sha256', '=', p.spki)
+      .where('endpoint', '=', p.endpoint)
+      .limit(1),
+);
+
 /** Inserts an account, unless its key has one. */
 export const insertAccount = statement<AcmeTables>()('acme-account-insert', (db, p: AccountRow & Row) =>
   db
@@ -35,6 +47,7 @@ export const insertAccount = statement<AcmeTables>()('acme-account-insert', (db,
       tenant: p.tenant,
       endpoint: p.endpoint,
       thumbprint: p.thumbprint,
+      spki_sha256: p.spki_sha256,
       jwk: p.jwk,
       status: p.status,
       contact: p.contact,
@@ -50,10 +63,10 @@ export const insertAccount = statement<AcmeTables>()('acme-account-insert', (db,
 /** Changes the key of an account by compare-and-set on the old one. */
 export const changeAccountKey = statement<AcmeTables>()(
   'acme-account-key',
-  (db, p: { tenant: string; id: string; from: string; thumbprint: string; jwk: string }) =>
+  (db, p: { tenant: string; id: string; from: string; thumbprint: string; spki: string; jwk: string }) =>
     db
       .updateTable('acme_accounts')
-      .set({ thumbprint: p.thumbprint, jwk: p.jwk })
+      .set({ thumbprint: p.thumbprint, spki_sha256: p.spki, jwk: p.jwk })
       .where('tenant', '=', p.tenant)
       .where('id', '=', p.id)
       .where('status', '=', 'valid')

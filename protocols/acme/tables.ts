@@ -13,6 +13,8 @@ export interface AccountRow {
   endpoint: string;
   /** RFC 7638; unique per endpoint. */
   thumbprint: string;
+  /** Of its SubjectPublicKeyInfo: what certificates must not be for. */
+  spki_sha256: string;
   jwk: string;
   status: 'valid' | 'deactivated';
   /** JSON list of URLs. */

@@ -349,6 +349,9 @@ describe('ACME', () => {
       const moved = await client('default', next);
       moved.account = router.account;
       expect((await moved.post(router.account!)).status).toBe(200);
+      const order = json<OrderView>(await moved.order(['moved.example']));
+      const csr = makeCsr({ key: next.privateKey, subject: '', san: ['dns:moved.example'] }).der;
+      expect(problemOf(await moved.finalize(order, csr))).toBe('400 badCSR');
       expect(problemOf(await router.post(router.account!))).toBe('400 badSignatureAlgorithm');
     });
 
@@ -385,8 +388,12 @@ describe('ACME', () => {
     it('see nothing of each other', async () => {
       const [router, other] = [await vouched(), await vouched()];
       const { order, url } = await issue(router, ['mine.example']);
-      for (const one of [url, order.authorizations[0]!, order.certificate!])
+      for (const one of [url, order.authorizations[0]!, order.certificate!]) {
         expect((await other.post(one)).status).toBe(404);
+        // At another endpoint nobody knows the account.
+        const elsewhere = one.replace('/acme/default/', '/acme/free/');
+        expect(problemOf(await router.post(elsewhere))).toBe('400 accountDoesNotExist');
+      }
       expect(problemOf(await other.post(router.account!))).toBe('403 unauthorized');
     });
   });

@@ -91,7 +91,13 @@ describe.each(ENGINES)('the certificates of a tenant on %s', (engine) => {
     expect(await certificateStatus(site.store, acme.id, row!.authority!, twin)).toBeUndefined();
     expect(await keyWasCertified(site.store, other.id, row!.spki_sha256)).toBe(false);
     await site.store.unit(async (tx) => {
-      const foreign = { tenant: other.id, certificateId: row!.id, reason: 'keyCompromise', actor: 'test', at: 1 } as const;
+      const foreign = {
+        tenant: other.id,
+        certificateId: row!.id,
+        reason: 'keyCompromise',
+        actor: 'test',
+        at: 1,
+      } as const;
       expect(await revokeCertificate(tx, foreign)).toBe('unknown');
       await markReplaced(tx, other.id, row!.id, 'x');
     });

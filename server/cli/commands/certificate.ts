@@ -26,10 +26,7 @@ const columns: readonly Column<Certificate>[] = [
 
 /** `muster certificate …` */
 export function certificateCommands(program: Command, sessionOf: SessionOf): void {
-  const group = program
-    .command('certificate')
-    .alias('cert')
-    .description('certificates that were issued or imported');
+  const group = program.command('certificate').alias('cert').description('certificates that were issued or imported');
   addList(group, sessionOf);
   group
     .command('show <id>')
