@@ -332,8 +332,10 @@ export class TokenConnection {
       this.#watch = undefined;
       return;
     }
+    // A token that serves its sessions one after the other is not hung while it makes a key: who waits is told that it is busy.
+    const patienceMs = Math.max(0, ...[...this.#running].map(({ timeoutMs }) => timeoutMs));
     for (const job of this.#running) {
-      if (now - job.startedAt > job.timeoutMs) return this.#giveUp();
+      if (now - job.startedAt > patienceMs) return this.#giveUp();
       if (now > job.deadline) job.reject(hsmOverloaded('the signing service is busy'));
     }
     this.#queue.removeWhere(

@@ -152,6 +152,17 @@ describe('the connection to a token', () => {
       expect(await sign()).toEqual(INPUT);
     });
 
+    it('does not take a token for hung that makes others wait while it makes a key', async () => {
+      const token = new FakeToken();
+      await connect(token);
+      token.serviceMs = 700;
+      const making = connection.submit(() => delay(900).then(() => 'a key'), { tenant: 'administration' }, 5000);
+      await expect(sign()).rejects.toMatchObject({ reason: 'overloaded' });
+      expect(await making).toBe('a key');
+      expect(token.abandoned).toBe(0);
+      expect(states).toEqual(['up']);
+    });
+
     it('keeps probing a token that is away, ever more slowly', async () => {
       const token = new FakeToken();
       token.state = 'gone';
