@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,7 +51,14 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   fairness: measureFairness,
 };
 
-const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { json: { type: 'string' }, only: { type: 'string' }, here: { type: 'string' } },
+});
+if (values.here !== undefined) {
+  process.send!(await BENCHES[values.here]!());
+  process.disconnect?.();
+  process.exit(0);
+}
 const chosen = values.only === undefined ? Object.keys(BENCHES) : values.only.split(',');
 const unknown = chosen.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
@@ -59,9 +67,12 @@ if (unknown.length > 0) {
 }
 
 const figures: Figure[] = [];
+const failed: string[] = [];
 console.log(row('', 'value', 'unit', 'limit', 'ratio', 'runs', 'peer'));
 for (const name of chosen) {
-  for (const figure of await BENCHES[name]!()) {
+  const measured = await inOwnProcess(name);
+  if (measured === undefined) failed.push(name);
+  for (const figure of measured ?? []) {
     figures.push(figure);
     const { limit, ratio, peer } = figure;
     console.log(
@@ -78,7 +89,17 @@ for (const name of chosen) {
   }
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`);
-process.exit(0);
+if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+/** A bench alone in its process: no heap, cache or token library of the one before; undefined when it failed. */
+async function inOwnProcess(name: string): Promise<readonly Figure[] | undefined> {
+  const child = fork(new URL(import.meta.url), ['--here', name]);
+  let figures: readonly Figure[] | undefined;
+  child.on('message', (message) => (figures = message as readonly Figure[]));
+  await new Promise((ended) => child.once('close', ended));
+  return figures;
+}
 
 function row(
   name: string,
