@@ -66,8 +66,9 @@ describe('a token that goes and comes back', () => {
     const refused = performance.now();
     await expect(sign()).rejects.toMatchObject({ reason: 'hsm-unavailable' });
     expect(performance.now() - refused).toBeLessThan(100);
-    // 100 ms at most on a quiet machine; a call into the module that hangs would have stopped it for seconds.
-    expect(stall.end()).toBeLessThan(250);
+    // 100 ms at most on a quiet machine, three times that on a busy one; a call into the module that hangs would have
+    // stopped it for as long as the token is stopped: seconds.
+    expect(stall.end()).toBeLessThan(1000);
     server.resume();
     await until(() => health().state === 'up');
     expect(await signs(key, sign)).toBe(true);
