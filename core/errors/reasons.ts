@@ -20,6 +20,8 @@ interface ReasonEntry {
   readonly blame: Blame;
   /** What an operator does about it: one sentence, no secrets, no data of the request. */
   readonly hint: string;
+  /** How long a peer waits before it asks again, where the error names no delay of its own. */
+  readonly retryAfterSeconds?: number;
 }
 
 const table = {
@@ -71,20 +73,43 @@ const table = {
   'enrollment-expired': { blame: 'state', hint: 'the enrolment waited too long; the device must ask again' },
   'transaction-in-use': { blame: 'state', hint: 'the transaction id is bound to another request' },
   conflict: { blame: 'state', hint: 'the object was changed meanwhile; read it again' },
-  'quota-exceeded': { blame: 'state', hint: 'the tenant or source has too many requests waiting' },
-  'authority-retired': { blame: 'state', hint: 'the certification authority of this endpoint no longer issues' },
-  'hsm-unavailable': { blame: 'upstream', hint: 'the token did not answer; see `muster doctor`' },
+  'quota-exceeded': {
+    blame: 'state',
+    hint: 'the tenant or source has too many requests waiting',
+    retryAfterSeconds: 60,
+  },
+  // The device can do nothing, an operator can: it asks again later, not at once.
+  'authority-retired': {
+    blame: 'state',
+    hint: 'the certification authority of this endpoint no longer issues',
+    retryAfterSeconds: 3600,
+  },
+  'hsm-unavailable': {
+    blame: 'upstream',
+    hint: 'the token did not answer; see `muster doctor`',
+    retryAfterSeconds: 30,
+  },
   'hsm-pin-refused': {
     blame: 'upstream',
     hint: 'the token refused the PIN; it is not tried again until restarted with the right one',
+    retryAfterSeconds: 300,
   },
-  'store-unavailable': { blame: 'upstream', hint: 'the database did not answer or refused to commit' },
+  'store-unavailable': {
+    blame: 'upstream',
+    hint: 'the database did not answer or refused to commit',
+    retryAfterSeconds: 10,
+  },
   'decider-unavailable': {
     blame: 'upstream',
     hint: 'the external decider of the endpoint did not answer as agreed; look at it, or at its URL and key',
+    retryAfterSeconds: 30,
   },
-  overloaded: { blame: 'upstream', hint: 'more requests wait than this node can serve' },
-  'shutting-down': { blame: 'upstream', hint: 'this node is stopping; another one or a restart will answer' },
+  overloaded: { blame: 'upstream', hint: 'more requests wait than this node can serve', retryAfterSeconds: 10 },
+  'shutting-down': {
+    blame: 'upstream',
+    hint: 'this node is stopping; another one or a restart will answer',
+    retryAfterSeconds: 10,
+  },
   internal: { blame: 'internal', hint: 'a fault of Muster; look up the request id in the log' },
 } as const satisfies Record<string, ReasonEntry>;
 

@@ -1,6 +1,6 @@
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { MusterError, reasonOf } from '../../core/errors/muster-error.ts';
-import type { ReasonCode } from '../../core/errors/reasons.ts';
+import { REASONS, type ReasonCode } from '../../core/errors/reasons.ts';
 import { AcmeProblem, type ProblemType } from './problem.ts';
 
 /** How ACME answers one reason. */
@@ -10,8 +10,6 @@ interface AcmeError {
   readonly status?: number;
   /** What the client reads in place of the message. */
   readonly fixed?: string;
-  /** Seconds of Retry-After where the error itself names none. */
-  readonly retryAfterSeconds?: number;
 }
 
 const malformed = { type: 'malformed' } as const;
@@ -20,12 +18,11 @@ const badCsr = { type: 'badCSR' } as const;
 const rejected = { type: 'rejectedIdentifier' } as const;
 const missing = { type: 'malformed', status: 404 } as const;
 const badCredential = { type: 'unauthorized', fixed: 'the external account binding is not valid here' } as const;
-const unavailable = (retryAfterSeconds: number): AcmeError => ({
+const unavailable: AcmeError = {
   type: 'serverInternal',
   status: 503,
   fixed: 'the service is not available at the moment; the same request may be sent again',
-  retryAfterSeconds,
-});
+};
 
 /** Every reason in ACME's vocabulary (RFC 8555 §6.7). */
 export const ACME_ERRORS: Readonly<Record<ReasonCode, AcmeError>> = {
@@ -65,14 +62,14 @@ export const ACME_ERRORS: Readonly<Record<ReasonCode, AcmeError>> = {
   'enrollment-expired': { type: 'orderNotReady' },
   'transaction-in-use': { type: 'orderNotReady' },
   conflict: { type: 'malformed', status: 409 },
-  'quota-exceeded': { type: 'rateLimited', retryAfterSeconds: 60 },
-  'authority-retired': unavailable(3600),
-  'hsm-unavailable': unavailable(30),
-  'hsm-pin-refused': unavailable(300),
-  'store-unavailable': unavailable(10),
-  'decider-unavailable': unavailable(30),
-  overloaded: unavailable(10),
-  'shutting-down': unavailable(10),
+  'quota-exceeded': { type: 'rateLimited' },
+  'authority-retired': unavailable,
+  'hsm-unavailable': unavailable,
+  'hsm-pin-refused': unavailable,
+  'store-unavailable': unavailable,
+  'decider-unavailable': unavailable,
+  overloaded: unavailable,
+  'shutting-down': unavailable,
   internal: { type: 'serverInternal', fixed: 'a fault of the server' },
 };
 
@@ -87,9 +84,10 @@ export function problemOf(error: unknown): AcmeProblem {
 
 /** The problem of a reason with its message. */
 export function problemOfReason(reason: ReasonCode, message: string, retryAfter?: number): AcmeProblem {
-  const { type, status, fixed, retryAfterSeconds = retryAfter } = ACME_ERRORS[reason];
+  const { type, status, fixed } = ACME_ERRORS[reason];
+  const retryAfterSeconds = retryAfter ?? REASONS[reason].retryAfterSeconds;
   return new AcmeProblem(type, fixed ?? message, {
     ...(status !== undefined && { status }),
-    ...(retryAfterSeconds !== undefined && { retryAfterSeconds: retryAfter ?? retryAfterSeconds }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   });
 }

@@ -1,6 +1,10 @@
 import { MusterError } from '../../core/errors/muster-error.ts';
+import { printableText } from '../../core/errors/printable-text.ts';
 import type { ReasonCode } from '../../core/errors/reasons.ts';
 import type { Identifier } from './identifier.ts';
+
+/** Characters of a detail. */
+const MAX_DETAIL = 400;
 
 interface ProblemEntry {
   readonly status: number;
@@ -95,18 +99,15 @@ export function problemDocument({ type, message, status, details }: AcmeProblem)
   const { subproblems, members } = details;
   return {
     type: `${PREFIX}${type}`,
-    detail: printable(message),
+    detail: printableText(message, MAX_DETAIL),
     status,
     ...members,
     ...(subproblems !== undefined && {
-      subproblems: subproblems.map((one) => ({ ...one, type: `${PREFIX}${one.type}`, detail: printable(one.detail) })),
+      subproblems: subproblems.map((one) => ({
+        ...one,
+        type: `${PREFIX}${one.type}`,
+        detail: printableText(one.detail, MAX_DETAIL),
+      })),
     }),
   };
-}
-
-const MAX_DETAIL = 400;
-
-/** Messages quote what came: nothing in them may move a cursor or fill a log (V50). */
-function printable(message: string): string {
-  return message.slice(0, MAX_DETAIL).replaceAll(/[^\u0020-\u007e]/g, '?');
 }

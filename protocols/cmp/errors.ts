@@ -1,6 +1,10 @@
 import { MusterError, PeerError, reasonOf } from '../../core/errors/muster-error.ts';
+import { printableText } from '../../core/errors/printable-text.ts';
 import type { ReasonCode, ReasonCodeBlaming } from '../../core/errors/reasons.ts';
 import type { FailureBit } from './pki-status.ts';
+
+/** Characters of a text that a device is told. */
+const MAX_TEXT = 300;
 
 /** How CMP answers one reason: a bit of PKIFailureInfo and what goes into statusString. */
 interface CmpError {
@@ -91,18 +95,13 @@ export interface CmpFailure {
 export function failureOfError(error: unknown): CmpFailure {
   if (!(error instanceof MusterError)) return failureOf(reasonOf(error), '');
   const failure = failureOf(error.reason, error.message);
-  return error instanceof CmpFault ? { ...failure, failInfo: error.failInfo, text: oneLine(error.message) } : failure;
+  return error instanceof CmpFault
+    ? { ...failure, failInfo: error.failInfo, text: printableText(error.message, MAX_TEXT) }
+    : failure;
 }
 
 /** The failure of a reason with its message. */
 export function failureOf(reason: ReasonCode, message: string): CmpFailure {
   const { failInfo, text } = CMP_ERRORS[reason];
-  return { reason, failInfo, text: text === 'message' ? oneLine(message) : text.fixed };
-}
-
-const MAX_TEXT = 300;
-
-/** Messages quote what came: nothing in them may start a line, move a cursor or fill a log (V50). */
-function oneLine(message: string): string {
-  return message.slice(0, MAX_TEXT).replaceAll(/[^\u0020-\u007e]/g, '?');
+  return { reason, failInfo, text: text === 'message' ? printableText(message, MAX_TEXT) : text.fixed };
 }

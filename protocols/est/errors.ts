@@ -1,24 +1,25 @@
 import { MusterError, reasonOf } from '../../core/errors/muster-error.ts';
-import type { ReasonCode } from '../../core/errors/reasons.ts';
+import { printableText } from '../../core/errors/printable-text.ts';
+import { REASONS, type ReasonCode } from '../../core/errors/reasons.ts';
+
+/** Characters of a text that a device is told. */
+const MAX_TEXT = 300;
 
 /** How EST answers one reason: an HTTP status and a text (RFC 7030 §4.2.3: 4xx or 5xx, a human-readable body). */
 interface EstError {
   readonly status: number;
   /** What the device reads. `message`: the message of the error, which names the fault. */
   readonly text: 'message' | { readonly fixed: string };
-  /** Seconds of Retry-After where the error itself names none. */
-  readonly retryAfterSeconds?: number;
 }
 
 const badRequest = { status: 400, text: 'message' } as const;
 const refused = { status: 403, text: 'message' } as const;
 /** One answer for every credential that does not serve: nobody learns which half of it was wrong, nor of a lock-out. */
 const unauthorized = { status: 401, text: { fixed: 'the credential is not valid here' } } as const;
-const unavailable = (retryAfterSeconds: number): EstError => ({
+const unavailable: EstError = {
   status: 503,
   text: { fixed: 'the service is not available at the moment; the same request may be sent again' },
-  retryAfterSeconds,
-});
+};
 
 /** Every reason in EST's vocabulary. */
 export const EST_ERRORS: Readonly<Record<ReasonCode, EstError>> = {
@@ -60,15 +61,14 @@ export const EST_ERRORS: Readonly<Record<ReasonCode, EstError>> = {
   'enrollment-expired': { status: 409, text: 'message' },
   'transaction-in-use': { status: 409, text: 'message' },
   conflict: { status: 409, text: 'message' },
-  'quota-exceeded': { status: 429, text: 'message', retryAfterSeconds: 60 },
-  // The device can do nothing, an operator can: it asks again later, not at once.
-  'authority-retired': unavailable(3600),
-  'hsm-unavailable': unavailable(30),
-  'hsm-pin-refused': unavailable(300),
-  'store-unavailable': unavailable(10),
-  'decider-unavailable': unavailable(30),
-  overloaded: unavailable(10),
-  'shutting-down': unavailable(10),
+  'quota-exceeded': { status: 429, text: 'message' },
+  'authority-retired': unavailable,
+  'hsm-unavailable': unavailable,
+  'hsm-pin-refused': unavailable,
+  'store-unavailable': unavailable,
+  'decider-unavailable': unavailable,
+  overloaded: unavailable,
+  'shutting-down': unavailable,
   internal: { status: 500, text: { fixed: 'a fault of the server' } },
 };
 
@@ -89,18 +89,11 @@ export function failureOfError(error: unknown): EstFailure {
 
 /** The failure of a reason with its message and, where the error named one, its delay in seconds. */
 export function failureOf(reason: ReasonCode, message: string, retryAfterSeconds?: number): EstFailure {
-  const { status, text, retryAfterSeconds: usual } = EST_ERRORS[reason];
+  const { status, text } = EST_ERRORS[reason];
   return {
     reason,
     status,
-    text: text === 'message' ? oneLine(message) : text.fixed,
-    retryAfterSeconds: status === 401 ? undefined : (retryAfterSeconds ?? usual),
+    text: text === 'message' ? printableText(message, MAX_TEXT) : text.fixed,
+    retryAfterSeconds: status === 401 ? undefined : (retryAfterSeconds ?? REASONS[reason].retryAfterSeconds),
   };
-}
-
-const MAX_TEXT = 300;
-
-/** Messages quote what came: nothing in them may start a line, move a cursor or fill a log (V50). */
-function oneLine(message: string): string {
-  return message.slice(0, MAX_TEXT).replaceAll(/[^\u0020-\u007e]/g, '?');
 }

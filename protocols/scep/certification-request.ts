@@ -3,17 +3,19 @@ import { createPublicKey, verify } from 'node:crypto';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import { decode, encode } from '../../core/asn1/codec.ts';
 import { any, bitString, oid, optional, sequence } from '../../core/asn1/schema.ts';
-import {
-  type CertificationRequest,
-  parseCertificationRequest,
-  verifyCertificationRequestAsync,
-} from '../../core/x509/certification-request.ts';
+import { type CertificationRequest, parseCertificationRequest } from '../../core/x509/certification-request.ts';
+import { verifySignatureAsync } from '../../core/x509/signature-algorithm.ts';
 
-/** A PKCS #10 request as it came in a message. */
-export interface ReceivedRequest {
-  readonly request: CertificationRequest;
+/** What of a request its signature is verified by. */
+export interface SignedRequest {
+  readonly request: Pick<CertificationRequest, 'publicKey' | 'signatureAlgorithm' | 'infoDer' | 'signature'>;
   /** What to verify instead, where the request is signed with MD5: `request` names SHA-1 then. */
   readonly md5: { readonly infoDer: Uint8Array; readonly signature: Uint8Array } | undefined;
+}
+
+/** A PKCS #10 request as it came in a message. */
+export interface ReceivedRequest extends SignedRequest {
+  readonly request: CertificationRequest;
 }
 
 const signed = sequence('CertificationRequest', {
@@ -41,8 +43,11 @@ export function decodeRequest(der: Uint8Array, allowMd5: boolean): ReceivedReque
 }
 
 /** Whether the request is signed by the key in it. Never rejects. */
-export async function verifyRequest({ request, md5 }: ReceivedRequest): Promise<boolean> {
-  if (md5 === undefined) return verifyCertificationRequestAsync(request, { allowSha1: true });
+export async function verifyRequest({ request, md5 }: SignedRequest): Promise<boolean> {
+  if (md5 === undefined) {
+    const { publicKey, signatureAlgorithm, infoDer, signature } = request;
+    return verifySignatureAsync(publicKey, signatureAlgorithm, infoDer, signature, { allowSha1: true });
+  }
   if (request.publicKey.algorithm.kind !== 'rsa') return false;
   try {
     const key = createPublicKey({ key: Buffer.from(request.publicKey.der), format: 'der', type: 'spki' });

@@ -1,6 +1,10 @@
 import { MusterError, reasonOf } from '../../core/errors/muster-error.ts';
-import type { ReasonCode } from '../../core/errors/reasons.ts';
+import { printableText } from '../../core/errors/printable-text.ts';
+import { REASONS, type ReasonCode } from '../../core/errors/reasons.ts';
 import type { FailInfo } from './vocabulary.ts';
+
+/** Characters of a text that a device is told. */
+const MAX_TEXT = 200;
 
 /** How SCEP answers one reason. */
 interface ScepError {
@@ -10,8 +14,6 @@ interface ScepError {
   readonly status: number;
   /** What the device reads. `message`: the message of the error, which names the fault. */
   readonly text: 'message' | { readonly fixed: string };
-  /** Seconds of Retry-After where the error itself names none. */
-  readonly retryAfterSeconds?: number;
 }
 
 const failure = (failInfo: FailInfo, status: number): ScepError => ({ failInfo, status, text: 'message' });
@@ -19,12 +21,11 @@ const refused = failure('badRequest', 403);
 /** One answer for every challenge that does not serve: nobody learns what was wrong with it, nor of a lock-out. */
 const badCredential: ScepError = { ...refused, text: { fixed: 'the credential is not valid here' } };
 // S11: a device that reads an HTTP error stops for now and repeats later, which is what is wanted here.
-const unavailable = (retryAfterSeconds: number): ScepError => ({
+const unavailable: ScepError = {
   failInfo: undefined,
   status: 503,
   text: { fixed: 'the service is not available at the moment; the same request may be sent again' },
-  retryAfterSeconds,
-});
+};
 
 /** Every reason in SCEP's vocabulary. */
 export const SCEP_ERRORS: Readonly<Record<ReasonCode, ScepError>> = {
@@ -64,15 +65,14 @@ export const SCEP_ERRORS: Readonly<Record<ReasonCode, ScepError>> = {
   'enrollment-expired': failure('badRequest', 409),
   'transaction-in-use': failure('badRequest', 409),
   conflict: failure('badRequest', 409),
-  'quota-exceeded': { failInfo: undefined, status: 429, text: 'message', retryAfterSeconds: 60 },
-  // The device can do nothing, an operator can: it asks again later, not at once.
-  'authority-retired': unavailable(3600),
-  'hsm-unavailable': unavailable(30),
-  'hsm-pin-refused': unavailable(300),
-  'store-unavailable': unavailable(10),
-  'decider-unavailable': unavailable(30),
-  overloaded: unavailable(10),
-  'shutting-down': unavailable(10),
+  'quota-exceeded': { failInfo: undefined, status: 429, text: 'message' },
+  'authority-retired': unavailable,
+  'hsm-unavailable': unavailable,
+  'hsm-pin-refused': unavailable,
+  'store-unavailable': unavailable,
+  'decider-unavailable': unavailable,
+  overloaded: unavailable,
+  'shutting-down': unavailable,
   internal: { failInfo: undefined, status: 500, text: { fixed: 'a fault of the server' } },
 };
 
@@ -94,19 +94,12 @@ export function failureOfError(error: unknown): ScepFailure {
 
 /** The failure of a reason with its message and, where the error named one, its delay in seconds. */
 export function failureOf(reason: ReasonCode, message: string, retryAfterSeconds?: number): ScepFailure {
-  const { failInfo, status, text, retryAfterSeconds: usual } = SCEP_ERRORS[reason];
+  const { failInfo, status, text } = SCEP_ERRORS[reason];
   return {
     reason,
     failInfo,
     status,
-    text: text === 'message' ? oneLine(message) : text.fixed,
-    retryAfterSeconds: failInfo === undefined ? (retryAfterSeconds ?? usual) : undefined,
+    text: text === 'message' ? printableText(message, MAX_TEXT) : text.fixed,
+    retryAfterSeconds: failInfo === undefined ? (retryAfterSeconds ?? REASONS[reason].retryAfterSeconds) : undefined,
   };
-}
-
-const MAX_TEXT = 200;
-
-/** Messages quote what came: nothing in them may start a line, move a cursor or fill a log (V50). */
-function oneLine(message: string): string {
-  return message.slice(0, MAX_TEXT).replaceAll(/[^\u0020-\u007e]/g, '?');
 }

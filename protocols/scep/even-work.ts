@@ -1,7 +1,6 @@
 import type { CmsSignatureAlgorithm } from '../../core/cms/cms-signature.ts';
 import type { SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
-import { verifySignatureAsync } from '../../core/x509/signature-algorithm.ts';
-import { type ReceivedRequest, verifyRequest } from './certification-request.ts';
+import { type ReceivedRequest, type SignedRequest, verifyRequest } from './certification-request.ts';
 
 /**
  * What was decrypted may be garbage, and nobody may learn whether it is: of wrong RSA padding, a key of the wrong length,
@@ -30,12 +29,18 @@ export function readEvenly<T>(
   return found;
 }
 
-/** Whether there is a request and its key signed it. Of the two verifications one succeeds and one fails, in every case. */
-export async function verifyEvenly(request: ReceivedRequest | undefined, message: VerifiedSignature): Promise<boolean> {
-  // Another object, as a request's own key is one: OpenSSL's decoding of a key, once for each object, is part of the time.
-  const first = { ...message, publicKey: { ...message.publicKey } };
-  const isSigned = request === undefined ? await verify(first, wrong(message)) : await verifyRequest(request);
-  await verify(message, isSigned ? wrong(message) : message.octets);
+/**
+ * Whether there is a request and its key signed it. Of the two verifications one succeeds and one fails, in every case. Where
+ * there is no request, what was decrypted stands as its data and the key of the message as its own: the same code runs over
+ * memory that was touched as lately, which is worth microseconds.
+ */
+export async function verifyEvenly(
+  request: ReceivedRequest | undefined,
+  content: Uint8Array,
+  message: VerifiedSignature,
+): Promise<boolean> {
+  const isSigned = await verifyRequest(request ?? unsigned(content, message));
+  await verifyRequest(signedBy(message, isSigned ? wrong(message) : message.octets));
   return request !== undefined && isSigned;
 }
 
@@ -54,10 +59,18 @@ function unreadable(content: Uint8Array): Uint8Array {
   return copy;
 }
 
-function verify({ publicKey, algorithm, data }: VerifiedSignature, octets: Uint8Array): Promise<boolean> {
+/** As much of what was decrypted as a request would have signed, under a signature that fails. */
+function unsigned(content: Uint8Array, message: VerifiedSignature): SignedRequest {
+  const octets = wrong(message);
+  const data = content.subarray(0, Math.max(0, content.length - octets.length));
+  // Another object, as a request's own key is one: OpenSSL's decoding of a key, once for each object, is part of the time.
+  return signedBy({ ...message, data, publicKey: { ...message.publicKey } }, octets);
+}
+
+function signedBy({ publicKey, algorithm, data }: VerifiedSignature, signature: Uint8Array): SignedRequest {
   // MD5 is not known there, and takes the time of SHA-1.
-  const known = algorithm === 'md5WithRSAEncryption' ? 'sha1WithRSAEncryption' : algorithm;
-  return verifySignatureAsync(publicKey, known, data, octets, { allowSha1: true });
+  const signatureAlgorithm = algorithm === 'md5WithRSAEncryption' ? 'sha1WithRSAEncryption' : algorithm;
+  return { request: { publicKey, signatureAlgorithm, infoDer: data, signature }, md5: undefined };
 }
 
 /** A signature that fails after all of the computation: changed where the change does not show in its form or its range. */

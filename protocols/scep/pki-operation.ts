@@ -99,7 +99,7 @@ async function openRequest(
   const read = readEvenly(content, (der) => decodeRequest(der, legacy), example);
   const mayAsk = isKnownSigner || (read && publicKeysEqual(read.request.publicKey, message.signerPublicKey));
   const received = mayAsk ? read : undefined;
-  return (await verifyEvenly(received, message.signature)) ? received : undefined;
+  return (await verifyEvenly(received, content, message.signature)) ? received : undefined;
 }
 
 /**

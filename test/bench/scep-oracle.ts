@@ -136,7 +136,7 @@ class Oracle {
     const content = await envelope.open();
     const { request: example } = contentExamples(this.#identity.certificate);
     const received = readEvenly(content, (der) => decodeRequest(der, false), example);
-    return verifyEvenly(received, this.#signature);
+    return verifyEvenly(received, content, this.#signature);
   };
 
   /** The same with the usual mistake: each step is left out once the one before it failed. */

@@ -12,8 +12,8 @@ describe("SCEP's vocabulary of reasons", () => {
   it.each(REASON_CODES)(
     'answers %s in a CertRep where the device must change something, by HTTP where it may repeat',
     (code) => {
-      const { failInfo, status, retryAfterSeconds } = SCEP_ERRORS[code];
-      const { blame } = REASONS[code];
+      const { failInfo, status } = SCEP_ERRORS[code];
+      const { blame, retryAfterSeconds } = REASONS[code];
       if (blame === 'peer' || blame === 'policy') {
         expect(failInfo).toBeDefined();
         expect(status).toBeGreaterThanOrEqual(400);

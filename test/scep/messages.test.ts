@@ -228,10 +228,10 @@ describe('even work', () => {
     const received = decodeRequest(der, false);
     const { publicKey, signatureAlgorithm: algorithm, infoDer: data, signature: octets } = received.request;
     const message = { publicKey, algorithm, data, octets };
-    expect(await verifyEvenly(received, message)).toBe(true);
+    expect(await verifyEvenly(received, der, message)).toBe(true);
     const forged = { ...received, request: { ...received.request, infoDer: randomBytes(50) } };
-    expect(await verifyEvenly(forged, message)).toBe(false);
-    expect(await verifyEvenly(undefined, message)).toBe(false);
+    expect(await verifyEvenly(forged, der, message)).toBe(false);
+    expect(await verifyEvenly(undefined, der, message)).toBe(false);
   });
 });
 
