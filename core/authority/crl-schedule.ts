@@ -5,10 +5,9 @@ import type { JobHandler } from '../store/job-runner.ts';
 import type { JobPayload } from '../store/jobs.ts';
 import type { Schedule } from '../store/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { keptCrls } from './authority-end.ts';
 import { type CrlOccasion, type CrlPublication, PUBLISH_CRL, publicationJob } from './crl-jobs.ts';
-import { allCrls } from './crl-records.ts';
 import type { Crls } from './crls.ts';
-import type { AuthorityTables } from './tables.ts';
 
 /** Told when a CRL could not be signed: the last good one stays in force until its nextUpdate. */
 export type CrlAlarm = (publication: CrlPublication, error: UpstreamError) => void;
@@ -69,13 +68,9 @@ function publicationOf(payload: JobPayload): Publication {
 /** Every authority has a full CRL and a delta; shards exist from their first revocation or their first reader on. */
 async function enqueueDue(store: Store, crls: Crls): Promise<void> {
   const now = store.clock.now();
-  const inForce = await allCrls(store);
-  const full = new Set(inForce.filter(({ scope }) => scope === 'full').map(({ authority }) => authority));
-  const authorities = await store.read<AuthorityTables>().selectFrom('authorities').select(['tenant', 'id']).execute();
-  const missing = authorities
-    .filter(({ id }) => !full.has(id))
-    .map(({ tenant, id }) => ({ tenant, authority: id, scope: 'full' }));
-  const due = inForce
+  const kept = await keptCrls(store, now);
+  const missing = kept.missing.map(({ tenant, id }) => ({ tenant, authority: id, scope: 'full' }));
+  const due = kept.inForce
     .filter((crl) => crls.isDue(crl, now))
     .map(({ tenant, authority, scope }) => ({ tenant, authority, scope: scope === 'delta' ? 'changes' : scope }));
   if (missing.length + due.length === 0) return;

@@ -2,6 +2,7 @@ import { appendAudit } from '../audit/log.ts';
 import { PeerError, StateError } from '../errors/muster-error.ts';
 import { digestInTurns } from '../keys/digest-in-turns.ts';
 import type { Store, Unit } from '../store/store.ts';
+import { hasEnded } from './authority-end.ts';
 import type { CrlBuilder } from './crl-building.ts';
 import { crlOrder, type CrlScope } from './crl-contents.ts';
 import type { CrlOccasion, CrlPublication } from './crl-jobs.ts';
@@ -18,25 +19,14 @@ import {
 } from './crl-records.ts';
 import type { AuthorityDirectory, Issuer } from './directory.ts';
 import { lintCertList } from './lint-crl.ts';
+import { statusLifetimes } from './status-lifetimes.ts';
 import type { CrlRow } from './tables.ts';
-
-/** How long CRLs live. Half of the time is overlap: the next one is signed when half is left. */
-export interface CrlLifetimes {
-  /** Seconds from thisUpdate to nextUpdate of full CRLs. */
-  readonly fullSeconds: number;
-  /** The same of deltas and shards. */
-  readonly changesSeconds: number;
-}
-
-/** A day for full CRLs; an hour for what is to be fresh: who caches it that long is that late. */
-const CRL_LIFETIMES: CrlLifetimes = { fullSeconds: 86_400, changesSeconds: 3_600 };
 
 /** What CRLs are made with. */
 export interface CrlParts {
   readonly store: Store;
   readonly authorities: Pick<AuthorityDirectory, 'issuer'>;
   readonly build: CrlBuilder;
-  readonly lifetimes?: CrlLifetimes;
   /** Told of each CRL put in force. */
   readonly onPublished?: (crl: CrlRow) => void;
 }
@@ -55,16 +45,14 @@ export class Crls {
   readonly #store: Store;
   readonly #authorities: CrlParts['authorities'];
   readonly #build: CrlBuilder;
-  readonly #lifetimes: CrlLifetimes;
   readonly #onPublished: (crl: CrlRow) => void;
   readonly #publishing = new Map<string, Promise<void>>();
   readonly #first = new Map<string, Promise<void>>();
 
-  constructor({ store, authorities, build, lifetimes, onPublished }: CrlParts) {
+  constructor({ store, authorities, build, onPublished }: CrlParts) {
     this.#store = store;
     this.#authorities = authorities;
     this.#build = build;
-    this.#lifetimes = lifetimes ?? CRL_LIFETIMES;
     this.#onPublished = onPublished ?? (() => undefined);
   }
 
@@ -79,11 +67,16 @@ export class Crls {
     return Buffer.concat(parts);
   }
 
-  /** The CRL in force of one scope (`full`, `delta` or the number of a shard), published now where there is none yet. */
+  /**
+   * The CRL in force of one scope (`full`, `delta` or the number of a shard), published now where there is none yet.
+   * @throws PeerError `not-found` for another scope, and where nothing is left to be published; as {@link publish} does.
+   */
   async inForce({ tenant, authority, scope }: CrlPublication): Promise<CrlRow> {
     const key = { authority, scope };
     const stored = await findCrl(this.#store, key);
     if (stored) return stored;
+    if (await hasEnded(this.#store, tenant, authority))
+      throw new PeerError('not-found', 'the authority has ended without this CRL');
     await this.#publishFirst({ tenant, authority, scope });
     const made = await findCrl(this.#store, key);
     if (made) return made;
@@ -174,13 +167,14 @@ export class Crls {
     const last = await findCrl(this.#store, { authority: issuer.id, scope: name });
     const now = Math.floor(this.#store.clock.now() / 1000) * 1000;
     const thisUpdate = now - BACKDATE_MS;
-    const seconds = scope.kind === 'full' ? this.#lifetimes.fullSeconds : this.#lifetimes.changesSeconds;
+    const lifetimes = await statusLifetimes(this.#store, issuer.id);
+    const seconds = scope.kind === 'full' ? lifetimes.fullCrlSeconds : lifetimes.crlSeconds;
     const nextUpdate = now + seconds * 1000;
     const endedAfter = last?.regular_at ?? 0;
     const order = crlOrder({ issuer, scope, number, thisUpdate, nextUpdate, endedAfter });
     const { tbsDer, entries } = await this.#build(order);
-    const caKey = await issuer.caKey();
-    const der = await caKey.signCertList(await lintCertList(tbsDer, issuer), issuer.tenant);
+    const crlKey = await issuer.crlKey();
+    const der = await crlKey.signCertList(await lintCertList(tbsDer, issuer), issuer.tenant);
     return {
       tenant: issuer.tenant,
       authority: issuer.id,

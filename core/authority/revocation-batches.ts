@@ -4,7 +4,7 @@ import { newId } from '../store/id.ts';
 import { enqueueJob } from '../store/jobs.ts';
 import type { Store, Unit } from '../store/store.ts';
 import { CRL_REASON } from '../x509/crl.ts';
-import { type CertificateQuery, narrowed } from './certificates.ts';
+import { type CertificateQuery, narrowed } from './certificate-search.ts';
 import { type RevocationReason, revokeCertificate } from './revocation.ts';
 import type { AuthorityTables, RevocationBatchRow } from './tables.ts';
 
@@ -78,8 +78,8 @@ export function findBatch(store: Store, tenant: string, id: string): Promise<Rev
     .executeTakeFirst();
 }
 
-/** Works on a batch from where it stands, a hundred certificates a unit; `announce` is called after each. */
-export function batchHandler(store: Store, announce: () => Promise<void>): JobHandler {
+/** Works on a batch from where it stands, a hundred certificates a unit. */
+export function batchHandler(store: Store): JobHandler {
   return async (payload, turn) => {
     const { tenant, id } = payload as unknown as { readonly tenant: string; readonly id: string };
     while (!turn.signal.aborted) {
@@ -90,7 +90,6 @@ export function batchHandler(store: Store, announce: () => Promise<void>): JobHa
         await turn.confirm(tx);
         await revokeSome(tx, batch, ids, store.clock.now());
       });
-      await announce();
     }
   };
 }

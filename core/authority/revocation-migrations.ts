@@ -114,4 +114,17 @@ export const revocationMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    id: 'revocation-0004',
+    async up(db, engine) {
+      const { textKey, text, integer } = columnTypes(engine);
+      await db.schema
+        .createTable('authority_status')
+        .addColumn('tenant', textKey, (column) => column.notNull().references('tenants.id'))
+        .addColumn('authority', textKey, (column) => column.notNull().primaryKey())
+        .addColumn('lifetimes', text)
+        .addColumn('ends_at', integer)
+        .execute();
+    },
+  },
 ];

@@ -5,6 +5,7 @@ import type { ShortLived } from '../store/short-lived.ts';
 import { statement } from '../store/statement.ts';
 import type { Engine, Store } from '../store/store.ts';
 import { BoundedReads } from './bounded-reads.ts';
+import { REVOCATIONS_CHANGED } from './revocation.ts';
 import type { AuthorityTables, RevocationRow } from './tables.ts';
 
 /** A certificate whose status has changed, as this node learned of it. */
@@ -81,7 +82,12 @@ export class RevocationView {
 
   /** Looks for the first time, then again and again until {@link stop}. */
   async start(): Promise<void> {
-    this.#unsubscribe = await this.#hints.subscribe(CHANNEL, () => void this.look());
+    const unsubscribe = await this.#hints.subscribe(CHANNEL, () => void this.look());
+    const stopHearing = this.#store.onSignal(REVOCATIONS_CHANGED, () => this.#announce());
+    this.#unsubscribe = async () => {
+      stopHearing();
+      await unsubscribe();
+    };
     await this.look();
     this.#schedule();
   }
@@ -100,17 +106,20 @@ export class RevocationView {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Something was revoked here: look now, and tell the other nodes to. Resolves when this node knows. */
-  async announce(): Promise<void> {
-    void this.#hints.publish(CHANNEL, '').catch(this.#report);
-    await this.look();
-  }
-
-  /** Asks the database now. A look under way may have started before the caller's commit: it is followed by another. */
+  /**
+   * Asks the database now: what was committed before is known when this resolves. A look under way may have started before the
+   * caller's commit: it is followed by another.
+   */
   async look(): Promise<void> {
     await this.#looking;
     this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
     await this.#looking;
+  }
+
+  /** Something was revoked here, by whatever way: the other nodes look now, and so does this one. */
+  #announce(): void {
+    void this.#hints.publish(CHANNEL, '').catch(this.#report);
+    void this.look();
   }
 
   #schedule(): void {

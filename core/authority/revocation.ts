@@ -1,6 +1,5 @@
 import { appendAudit } from '../audit/log.ts';
 import type { JsonObject } from '../audit/canonical-json.ts';
-import { databaseNow } from '../store/database-clock.ts';
 import { enqueueJob } from '../store/jobs.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
@@ -8,6 +7,7 @@ import { CRL_REASON, type CrlReason } from '../x509/crl.ts';
 import type { SerialNumber } from '../x509/serial-number.ts';
 import { changeJobs } from './crl-jobs.ts';
 import { crlShard } from './prepare.ts';
+import { recordRevocation } from './revocation-records.ts';
 import type { AuthorityTables, CertificateRow, RevocationRow } from './tables.ts';
 
 /** The name of a CRLReason (RFC 5280 §5.3.1); `certificateHold` holds, `removeFromCRL` releases what is held. */
@@ -15,6 +15,9 @@ export type RevocationReason = CrlReason;
 
 /** Every reason that may be given. */
 export const REVOCATION_REASONS = Object.freeze(Object.keys(CRL_REASON)) as readonly RevocationReason[];
+
+/** What every unit that changes a revocation signals: {@link Store.onSignal}. */
+export const REVOCATIONS_CHANGED = 'revocations';
 
 /** What became of a certificate. A repeat changes nothing and says how it stands. */
 export type RevocationOutcome = 'revoked' | 'already-revoked' | 'on-hold' | 'released' | 'unknown';
@@ -36,7 +39,7 @@ export interface RevocationRequest {
 
 /**
  * The one way to revoke, hold or release: certificate, revocation, audit entry and the jobs that publish CRLs, in the
- * caller's unit. Idempotent: what is revoked stays so under its first reason, and only a certificate on hold comes back.
+ * caller's unit; nodes are told when it is durable. Idempotent: what is revoked stays so under its first reason, and only a certificate on hold comes back.
  */
 export async function revokeCertificate(tx: Unit, request: RevocationRequest): Promise<RevocationOutcome> {
   const state = stateFor(request.reason);
@@ -155,7 +158,7 @@ async function listRevocation(
   const [issuer] = await tx.run(shardsOf, { tenant, authority });
   const shards = issuer?.crl_shards ?? 1;
   const shard = crlShard(serialNumber, shards);
-  await tx.affected(upsertRevocation, {
+  await recordRevocation(tx, {
     tenant,
     authority,
     serialNumber,
@@ -168,6 +171,7 @@ async function listRevocation(
     notAfter,
   });
   for (const job of changeJobs({ tenant, authority, shards }, shard)) await enqueueJob(tx, job);
+  tx.signal(REVOCATIONS_CHANGED);
 }
 
 type Transition = { tenant: string; id: string; reason: number; at: number };
@@ -222,50 +226,6 @@ const statusById = statement<AuthorityTables>()('certificate-status-by-id', (db,
 
 const shardsOf = statement<AuthorityTables>()('authority-shards', (db, p: { tenant: string; authority: string }) =>
   db.selectFrom('authorities').select('crl_shards').where('tenant', '=', p.tenant).where('id', '=', p.authority),
-);
-
-const upsertRevocation = statement<AuthorityTables>()(
-  'revocation-upsert',
-  (
-    db,
-    p: {
-      tenant: string;
-      authority: string;
-      serialNumber: string;
-      certificate: string;
-      shard: number;
-      state: RevocationRow['state'];
-      reason: number;
-      revokedAt: number;
-      invalidityDate: number | null;
-      notAfter: number;
-    },
-    engine,
-  ) =>
-    db
-      .insertInto('revocations')
-      .values({
-        tenant: p.tenant,
-        authority: p.authority,
-        serial_number: p.serialNumber,
-        certificate: p.certificate,
-        shard: p.shard,
-        state: p.state,
-        reason: p.reason,
-        revoked_at: p.revokedAt,
-        invalidity_date: p.invalidityDate,
-        not_after: p.notAfter,
-        changed_at: databaseNow(engine),
-      })
-      .onConflict((conflict) =>
-        conflict.columns(['authority', 'serial_number']).doUpdateSet((row) => ({
-          state: row.ref('excluded.state'),
-          reason: row.ref('excluded.reason'),
-          revoked_at: row.ref('excluded.revoked_at'),
-          invalidity_date: row.ref('excluded.invalidity_date'),
-          changed_at: row.ref('excluded.changed_at'),
-        })),
-      ),
 );
 
 const standingBySerial = statement<AuthorityTables>()(

@@ -56,6 +56,22 @@ export async function heirOf(store: Store, tenant: string, authority: string): P
   return heir;
 }
 
+/** The cross certificates that a root of a tenant issued: NewWithOld as a predecessor, OldWithNew as a successor. DER. */
+export async function crossCertificatesBy(
+  rows: Pick<Store | Unit, 'forTenant'>,
+  tenant: string,
+  authority: string,
+): Promise<readonly Uint8Array[]> {
+  const members = await rows
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('rollover_members')
+    .select(['predecessor', 'old_with_new', 'new_with_old'])
+    .where((row) => row.or([row('predecessor', '=', authority), row('successor', '=', authority)]))
+    .execute();
+  const ders = members.map((member) => (member.predecessor === authority ? member.new_with_old : member.old_with_new));
+  return ders.filter((der) => der !== null);
+}
+
 /** The rollovers of every tenant whose date has come. */
 export function dueRollovers(store: Store, now: number): Promise<Pick<RolloverRow, 'tenant' | 'id'>[]> {
   return store

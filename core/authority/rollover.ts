@@ -6,6 +6,7 @@ import { newId } from '../store/id.ts';
 import type { Store, Unit } from '../store/store.ts';
 import { certificateFingerprint } from '../x509/certificate.ts';
 import { listAuthorities } from './authorities.ts';
+import { recordEnd } from './authority-end.ts';
 import { crossCertify, makeSuccessor, type SuccessorWish } from './rollover-certificates.ts';
 import { liveCertificates } from './rollover-readiness.ts';
 import {
@@ -174,7 +175,7 @@ export class CaRollover {
   }
 
   /**
-   * Ends the predecessors: they sign nothing any more. What is retired stays so.
+   * Ends the predecessors: they sign nothing any more but CRLs, until what they issued has ended. What is retired stays so.
    * @throws PeerError `not-found`; StateError `conflict` before the switch, while a certificate of a device has not ended, or
    *   while an authority under a root has not
    */
@@ -191,6 +192,7 @@ export class CaRollover {
         // An endpoint made meanwhile by somebody who did not look.
         await this.#parts.moveEndpoints(tx, tenant, predecessor, successor);
         await moveState(tx, tenant, predecessor, 'retiring', 'retired');
+        await recordEnd(tx, tenant, predecessor);
       }
       await requireNoneBelow(tx, rollover);
       await audit(tx, { tenant, id, actor }, 'rollover.retired', at, {});

@@ -6,26 +6,24 @@ export interface CachingHeaders {
 
 /** `max-age` and `Expires`, which never outlive `nextUpdate`; the text is made once a second, not once an answer. */
 export class CachingClock {
-  readonly #maxAgeSeconds: number;
-  readonly #usual: string;
   #second = -1;
-  #expires = '';
-
-  constructor(maxAgeSeconds: number) {
-    this.#maxAgeSeconds = maxAgeSeconds;
-    this.#usual = cacheControl(maxAgeSeconds);
-  }
+  /** Of this second, by max-age: as many as there are authorities with a max-age of their own. */
+  readonly #headers = new Map<number, CachingHeaders>();
 
   /** Times in epoch milliseconds. */
-  headers(now: number, nextUpdate: number): CachingHeaders {
+  headers(now: number, nextUpdate: number, maxAgeSeconds: number): CachingHeaders {
     const left = Math.max(0, Math.floor((nextUpdate - now) / 1000));
-    if (left < this.#maxAgeSeconds) return { cacheControl: cacheControl(left), expires: httpDate(now + left * 1000) };
+    if (left < maxAgeSeconds) return { cacheControl: cacheControl(left), expires: httpDate(now + left * 1000) };
     const second = Math.floor(now / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#expires = httpDate((second + this.#maxAgeSeconds) * 1000);
+      this.#headers.clear();
     }
-    return { cacheControl: this.#usual, expires: this.#expires };
+    const known = this.#headers.get(maxAgeSeconds);
+    if (known) return known;
+    const made = { cacheControl: cacheControl(maxAgeSeconds), expires: httpDate((second + maxAgeSeconds) * 1000) };
+    this.#headers.set(maxAgeSeconds, made);
+    return made;
   }
 }
 

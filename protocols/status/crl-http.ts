@@ -20,12 +20,11 @@ export interface CrlDependencies {
 
 /** `/crl/<authority>.crl`, `/crl/<authority>/<shard>.crl`, `/crl/<authority>/delta.crl`. */
 const PATH = /^\/+crl\/+([0-9a-f-]{36})(?:\/+(0|[1-9]\d{0,3}|delta))?\.crl(?:[?#].*)?$/;
-const MAX_AGE_SECONDS = 300;
 
 /** CRLs over HTTP (RFC 2585 §3): GET and HEAD, with conditions, in DER. */
-export function crlRoutes(app: FastifyInstance, { store: { clock }, authorities, crls }: CrlDependencies): void {
-  const caching = new CachingClock(MAX_AGE_SECONDS);
-  const memory = new CrlMemory(crls);
+export function crlRoutes(app: FastifyInstance, { store, authorities, crls }: CrlDependencies): void {
+  const caching = new CachingClock();
+  const memory = new CrlMemory(store, crls);
 
   const publicationOf = async (url: string): Promise<CrlPublication> => {
     const [, authority, scope = 'full'] = PATH.exec(url) ?? [];
@@ -36,7 +35,8 @@ export function crlRoutes(app: FastifyInstance, { store: { clock }, authorities,
   const send = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const url = request.raw.url ?? '';
     const crl = await memory.inForce(url, () => publicationOf(url));
-    const { cacheControl, expires } = caching.headers(clock.now(), crl.next_update);
+    const maxAge = await memory.maxAgeSeconds(crl.authority);
+    const { cacheControl, expires } = caching.headers(store.clock.now(), crl.next_update, maxAge);
     const etag = `"${crl.sha256.slice(0, 32)}"`;
     reply
       // RFC 2585 §4.2.

@@ -1,7 +1,9 @@
 import type { CrlPublication } from '../../core/authority/crl-jobs.ts';
 import type { Crls } from '../../core/authority/crls.ts';
+import { statusLifetimes } from '../../core/authority/status-lifetimes.ts';
 import type { CrlRow } from '../../core/authority/tables.ts';
 import { UpstreamError } from '../../core/errors/muster-error.ts';
+import type { Store } from '../../core/store/store.ts';
 
 /** Shards and deltas fit; a list of a million goes from the store to the socket. */
 const LARGEST_KEPT = 4 * 1024 * 1024;
@@ -10,13 +12,29 @@ const MAX_LISTS = 4_096;
 
 /** CRLs in memory: their octets, which never change, and which of them was in force when the store last answered. */
 export class CrlMemory {
+  readonly #store: Store;
   readonly #crls: Pick<Crls, 'inForce' | 'octets'>;
+  readonly #maxAges = new Map<string, number>();
   readonly #lists = new Map<string, CrlRow>();
   readonly #octets = new Map<string, Buffer>();
   #bytes = 0;
 
-  constructor(crls: Pick<Crls, 'inForce' | 'octets'>) {
+  constructor(store: Store, crls: Pick<Crls, 'inForce' | 'octets'>) {
+    this.#store = store;
     this.#crls = crls;
+  }
+
+  /** How long caches may keep the CRLs of an authority. While the store is away, what it said last. */
+  async maxAgeSeconds(authority: string): Promise<number> {
+    try {
+      const { maxAgeSeconds } = await statusLifetimes(this.#store, authority);
+      this.#maxAges.set(authority, maxAgeSeconds);
+      return maxAgeSeconds;
+    } catch (error) {
+      const last = this.#maxAges.get(authority);
+      if (error instanceof UpstreamError && last !== undefined) return last;
+      throw error;
+    }
   }
 
   /** The CRL at a URL. While the store is away, the last one from it: a CRL says itself until when it holds. */

@@ -8,7 +8,7 @@ import { type OcspDependencies, OcspResponder } from './service.ts';
 
 /** What the status services stand on. */
 export interface StatusDependencies extends OcspDependencies, CrlDependencies {
-  readonly authorities: Pick<AuthorityDirectory, 'byId' | 'subordinate' | 'publicCertificate'>;
+  readonly authorities: Pick<AuthorityDirectory, 'byId' | 'allOf' | 'certified' | 'publicCertificate'>;
   /** Told of each answer of the responder. */
   readonly observe?: OcspObserver;
 }

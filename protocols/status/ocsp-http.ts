@@ -41,10 +41,10 @@ export function ocspHandler(
     observe = () => undefined,
   }: Pick<OcspDependencies, 'store'> & { readonly observe?: OcspObserver },
 ): HttpHandler {
-  const caching = new CachingClock(responder.settings.maxAgeSeconds);
+  const caching = new CachingClock();
 
   const sendCached: Send<CachedResponse> = (request, response, cached) => {
-    const { cacheControl, expires } = caching.headers(clock.now(), cached.nextUpdate);
+    const { cacheControl, expires } = caching.headers(clock.now(), cached.nextUpdate, cached.maxAgeSeconds);
     const unchanged = request.method !== 'POST' && isUnchanged(request.headers, cached.etag, cached.thisUpdate);
     const body = unchanged ? '' : cached.body;
     const headers = [...CONTENT_TYPE, 'Cache-Control', cacheControl, 'Expires', expires];

@@ -13,6 +13,8 @@ export interface CachedResponse {
   /** Epoch milliseconds. */
   readonly thisUpdate: number;
   readonly nextUpdate: number;
+  /** How long caches on the way may keep it. */
+  readonly maxAgeSeconds: number;
   /** When a successor should be signed while this one is asked for. */
   readonly refreshAt: number;
 }

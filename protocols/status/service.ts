@@ -1,44 +1,28 @@
-import { hash } from 'node:crypto';
-
-import type { AuthorityDirectory, Issuer } from '../../core/authority/directory.ts';
+import type { AuthorityDirectory } from '../../core/authority/directory.ts';
+import { authorityStanding } from '../../core/authority/authority-revocation.ts';
 import { BoundedReads } from '../../core/authority/bounded-reads.ts';
 import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import { standingOf, type Standing } from '../../core/authority/revocation.ts';
-import type { ServiceIdentities, ServiceIdentity } from '../../core/authority/service-identities.ts';
+import type { ServiceIdentities } from '../../core/authority/service-identities.ts';
 import { PeerError, UpstreamError } from '../../core/errors/muster-error.ts';
 import type { Store } from '../../core/store/store.ts';
-import { keyIdentifier } from '../../core/x509/public-key.ts';
-import { httpDate } from './caching-headers.ts';
-import { isIssuer, knownIssuer, type KnownIssuer } from './authority.ts';
-import {
-  type CertId,
-  type CertificateStatus,
-  encodeOcspResponse,
-  encodeResponseData,
-  type FailureStatus,
-  type OcspRequest,
-  type SingleResponse,
-} from './messages.ts';
+import { isIssuer } from './authority.ts';
+import type { CertId, CertificateStatus, FailureStatus, OcspRequest } from './messages.ts';
 import { RecentChanges } from './recent-changes.ts';
+import { type Responder, Responders } from './responders.ts';
 import { type CachedResponse, ResponseCache } from './response-cache.ts';
+import { cachedResponse, type SignedResponse, signResponse } from './signed-response.ts';
 import { SigningBudget, type SigningLimits } from './signing-budget.ts';
 
-/** How answers live, and what they may cost. */
+/** What answers may cost. */
 export interface OcspSettings {
-  /** Seconds that caches on the way may keep an answer. */
-  readonly maxAgeSeconds: number;
-  /** Seconds from signing to nextUpdate. */
-  readonly lifetimeSeconds: number;
   /** Octets of pre-signed answers in memory. */
   readonly cacheBytes: number;
   /** What one source may ask for that no cache holds. */
   readonly signing: SigningLimits;
 }
 
-/** Beyond us an answer lives for 300 seconds in a cache, for an hour in a client that keeps it to its end. */
-export const OCSP_SETTINGS: OcspSettings = {
-  maxAgeSeconds: 300,
-  lifetimeSeconds: 3_600,
+const OCSP_SETTINGS: OcspSettings = {
   cacheBytes: 64 * 1024 * 1024,
   signing: { perSecond: 50, burst: 200 },
 };
@@ -49,7 +33,7 @@ export type OcspSource = 'cache' | 'store' | 'signed' | FailureStatus;
 /** What the responder stands on. */
 export interface OcspDependencies {
   readonly store: Store;
-  readonly authorities: Pick<AuthorityDirectory, 'byId' | 'subordinate'>;
+  readonly authorities: Pick<AuthorityDirectory, 'byId' | 'allOf' | 'certified'>;
   readonly identities: Pick<ServiceIdentities, 'current'>;
   readonly revocations: Pick<RevocationView, 'ageMs' | 'subscribe'>;
   readonly settings?: Partial<OcspSettings>;
@@ -66,8 +50,6 @@ export interface OcspAnswer {
 
 /** DESIGN: a node that knows less than this does not answer from memory. Milliseconds. */
 const OLDEST_VIEW_MS = 2_000;
-/** Clocks of relying parties that are slow would find an answer not yet valid (V52). */
-const BACKDATE_MS = 300_000;
 /** A database that takes longer counts as away, and so many questions may be without an answer. */
 const READ_MS = 1_500;
 const READS = 256;
@@ -79,30 +61,24 @@ const ATTEMPTS = 3;
 /** After a token did not answer, so long nothing is refreshed ahead. */
 const REFRESH_AGAIN_MS = 5_000;
 
-interface Responder {
-  readonly issuer: Issuer;
-  readonly known: KnownIssuer;
-  refreshAfter: number;
-}
-
 /** Answers from our own store only, signed by a delegate of the authority that issued the certificates (RFC 6960, RFC 5019). */
 export class OcspResponder {
-  readonly settings: OcspSettings;
   readonly cache: ResponseCache;
   readonly #dependencies: OcspDependencies;
   readonly #budget: SigningBudget;
   readonly #changes = new RecentChanges();
   readonly #reads = new BoundedReads(READ_MS, READS);
-  readonly #responders = new Map<string, Responder>();
+  readonly #responders: Responders;
   /** Pre-signed answers on their way, by what is asked. */
   readonly #signing = new Map<string, Promise<CachedResponse>>();
   readonly #unsubscribe: () => void;
 
   constructor(dependencies: OcspDependencies) {
     this.#dependencies = dependencies;
-    this.settings = { ...OCSP_SETTINGS, ...dependencies.settings };
-    this.cache = new ResponseCache(this.settings.cacheBytes);
-    this.#budget = new SigningBudget(this.settings.signing);
+    const settings = { ...OCSP_SETTINGS, ...dependencies.settings };
+    this.cache = new ResponseCache(settings.cacheBytes);
+    this.#budget = new SigningBudget(settings.signing);
+    this.#responders = new Responders(dependencies, this.#reads);
     this.#unsubscribe = dependencies.revocations.subscribe((changes) => {
       this.#changes.note(changes?.map(({ authority, serialNumber }) => keyOfCertificate(authority, serialNumber)));
       if (changes === undefined) this.cache.clear();
@@ -123,8 +99,9 @@ export class OcspResponder {
   }
 
   /**
-   * Answers a decoded request that came to an authority's URL. `meanings`: of several that it may be, the first about certificates
-   * that there are. `spelling` is what {@link recall} finds the answer by next time.
+   * Answers a decoded request that came to an authority's URL, about certificates of that authority or of another one of its
+   * tenant. `meanings`: of several that it may be, the first about certificates that there are. `spelling` is what
+   * {@link recall} finds the answer by next time.
    * @throws what `failureOf` makes a response status of.
    */
   async answer(
@@ -133,22 +110,23 @@ export class OcspResponder {
     source: string,
     spelling: string,
   ): Promise<OcspAnswer> {
-    const responder = await this.#responder(authority);
-    const request = meanings.length === 1 ? meanings[0] : await this.#meant(responder, meanings);
-    const ours = request.certIds.filter((id) => isIssuer(responder.known, id));
-    if (ours.length === 0) throw new PeerError('not-found', 'the CertIDs name no issuer that is answered for here');
-    const [only] = ours;
+    const { responder, request } = await this.#meant(await this.#responders.ofPath(authority), meanings);
+    const [only] = request.certIds.filter((id) => isIssuer(responder.known, id));
     if (only === undefined || !request.isPlain) return this.#answerExtended(responder, request, source);
     return this.#answerPlain(responder, only, source, spelling);
   }
 
   /** A slash in another place is another certificate, and hardly one that was issued. */
-  async #meant(responder: Responder, meanings: readonly [OcspRequest, ...OcspRequest[]]): Promise<OcspRequest> {
+  async #meant(own: Responder, meanings: readonly [OcspRequest, ...OcspRequest[]]): Promise<Meant> {
+    const [first, ...others] = meanings;
+    if (others.length === 0) return { request: first, responder: await this.#responders.forRequest(own, first) };
     for (const request of meanings) {
+      const responder = await this.#responders.forRequest(own, request).catch(noneOfOurs);
+      if (responder === undefined) continue;
       const statuses = await Promise.all(request.certIds.map((id) => this.#status(responder, id)));
-      if (statuses.every(({ kind }) => kind !== 'unknown')) return request;
+      if (statuses.every(({ kind }) => kind !== 'unknown')) return { request, responder };
     }
-    return meanings[0];
+    return { request: first, responder: await this.#responders.forRequest(own, first) };
   }
 
   async #answerPlain(responder: Responder, id: CertId, source: string, spelling: string): Promise<OcspAnswer> {
@@ -241,43 +219,24 @@ export class OcspResponder {
     return nextUpdate - this.#dependencies.store.clock.now() > LAST_MOMENT_MS;
   }
 
-  async #respond(responder: Responder, ids: readonly CertId[], nonce: Uint8Array | undefined): Promise<Response> {
+  async #respond(
+    responder: Responder,
+    ids: readonly CertId[],
+    nonce: Uint8Array | undefined,
+  ): Promise<SignedResponse> {
     const { issuer } = responder;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const readAt = performance.now();
       const statuses = await Promise.all(ids.map((id) => this.#status(responder, id)));
       const identity = await this.#dependencies.identities.current(issuer.tenant, issuer.id, 'ocsp');
-      const response = await this.#signResponse(identity, issuer, ids, statuses, nonce);
+      const lifetimes = await this.#responders.lifetimes(responder);
+      const now = this.#dependencies.store.clock.now();
+      const answers = ids.map((id, index) => ({ id, status: statuses[index]! }));
+      const response = await signResponse(identity, { tenant: issuer.tenant, answers, nonce, lifetimes, now });
       const changed = ids.some((id) => this.#changes.since(keyOfCertificate(issuer.id, id.serialNumber), readAt));
       if (!changed) return response;
     }
     throw new UpstreamError('overloaded', 'the status changes while it is being signed');
-  }
-
-  async #signResponse(
-    identity: ServiceIdentity,
-    { tenant }: Issuer,
-    ids: readonly CertId[],
-    statuses: readonly CertificateStatus[],
-    nonce: Uint8Array | undefined,
-  ): Promise<Response> {
-    const { certificate, key } = identity;
-    const now = Math.floor(this.#dependencies.store.clock.now() / 1000) * 1000;
-    const nextUpdate = Math.min(now + this.settings.lifetimeSeconds * 1000, certificate.notAfter.getTime());
-    const responses = ids.map((id, index) => single(id, statuses[index]!, now, nextUpdate));
-    const tbs = encodeResponseData({
-      responderKeyHash: keyIdentifier(certificate.publicKey),
-      producedAt: new Date(now),
-      responses,
-      nonce,
-    });
-    const signature = await key.sign(tbs, { tenant });
-    const der = encodeOcspResponse(tbs, key.signatureAlgorithm, signature, certificate.der);
-    return {
-      body: Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('latin1'),
-      responses,
-      producedAt: now,
-    };
   }
 
   async #status({ issuer, known }: Responder, id: CertId): Promise<CertificateStatus> {
@@ -285,49 +244,22 @@ export class OcspResponder {
     const { store, authorities } = this.#dependencies;
     const { serialNumber } = id;
     const standing = await this.#reads.run(() => standingOf(store, issuer.tenant, issuer.id, serialNumber));
-    if (standing.kind === 'unknown' && (await authorities.subordinate(issuer, id.serialNumber)))
-      return { kind: 'good' };
+    if (standing.kind === 'unknown' && (await authorities.certified(issuer, serialNumber)))
+      return statusOf(await this.#reads.run(() => authorityStanding(store, issuer.id, serialNumber)));
     return statusOf(standing);
   }
-
-  async #responder(authority: string): Promise<Responder> {
-    const known = this.#responders.get(authority);
-    if (known) return known;
-    const issuer = await this.#reads.run(() => this.#dependencies.authorities.byId(authority));
-    if (!issuer) throw new PeerError('not-found', 'no authority has this id');
-    const responder = { issuer, known: knownIssuer(issuer.certificate), refreshAfter: 0 };
-    this.#responders.set(authority, responder);
-    return responder;
-  }
 }
 
-interface Response {
-  readonly body: string;
-  readonly responses: readonly SingleResponse[];
-  readonly producedAt: number;
+/** One of the requests that a path may mean, and the authority that it is about. */
+interface Meant {
+  readonly request: OcspRequest;
+  readonly responder: Responder;
 }
 
-function single(id: CertId, status: CertificateStatus, now: number, nextUpdate: number): SingleResponse {
-  // RFC 6960 §2.4: thisUpdate is when the status was known to be so; a revocation is no older than itself.
-  const since = status.kind === 'revoked' ? Math.min(status.at.getTime(), now) : 0;
-  const thisUpdate = Math.floor(Math.max(now - BACKDATE_MS, since) / 1000) * 1000;
-  return { certId: id.der, status, thisUpdate: new Date(thisUpdate), nextUpdate: new Date(nextUpdate) };
-}
-
-function cachedResponse(authority: string, id: CertId, { body, responses, producedAt }: Response): CachedResponse {
-  const [{ status, thisUpdate, nextUpdate }] = responses as [SingleResponse];
-  const end = nextUpdate.getTime();
-  return {
-    authority,
-    serialNumber: id.serialNumber,
-    status,
-    body,
-    etag: `"${hash('sha256', Buffer.from(body, 'latin1'), 'hex').slice(0, 32)}"`,
-    lastModified: httpDate(thisUpdate.getTime()),
-    thisUpdate: thisUpdate.getTime(),
-    nextUpdate: end,
-    refreshAt: producedAt + (end - producedAt) / 2,
-  };
+/** What a repaired path says may well name nobody. */
+function noneOfOurs(error: unknown): undefined {
+  if (!(error instanceof PeerError)) throw error;
+  return undefined;
 }
 
 function statusOf(standing: Standing): CertificateStatus {

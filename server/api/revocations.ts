@@ -5,6 +5,7 @@ import { beginBatch, countOfBatch, findBatch } from '../../core/authority/revoca
 import { revocationTimeline } from '../../core/authority/revocation-timeline.ts';
 import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import { reasonOfCode, type RevocationReason, revokeCertificate } from '../../core/authority/revocation.ts';
+import { statusLifetimes } from '../../core/authority/status-lifetimes.ts';
 import type { CertificateRow, CrlRow, RevocationBatchRow } from '../../core/authority/tables.ts';
 import { PeerError, StateError } from '../../core/errors/muster-error.ts';
 import type { Store } from '../../core/store/store.ts';
@@ -18,9 +19,7 @@ import { idParameters, present, presentTime, timeText } from './views.ts';
 /** What the routes of revocation stand on. */
 export interface RevocationContext {
   readonly store: Store;
-  readonly revocations: Pick<RevocationView, 'announce'>;
-  /** How long relying parties may keep what they were told. */
-  readonly ocspLifetimes: { readonly maxAgeSeconds: number; readonly lifetimeSeconds: number };
+  readonly revocations: Pick<RevocationView, 'look'>;
 }
 
 const tags = ['certificates'];
@@ -93,11 +92,12 @@ async function revokeOne({ store, revocations }: RevocationContext, { comment, .
   const details = comment === '' ? {} : { comment };
   const outcome = await store.unit((tx) => revokeCertificate(tx, { ...wish, at: store.clock.now(), details }));
   if (outcome === 'unknown') throw new PeerError('not-found', 'no such certificate');
-  await revocations.announce();
+  // Whoever asks this node from now on is answered accordingly.
+  await revocations.look();
   return { certificate: id, serialNumber, outcome };
 }
 
-function timelineRoute(app: ApiScope, { store, ocspLifetimes }: RevocationContext): void {
+function timelineRoute(app: ApiScope, { store }: RevocationContext): void {
   const schema = {
     tags,
     summary: 'How the revocation of a certificate goes round',
@@ -120,7 +120,7 @@ function timelineRoute(app: ApiScope, { store, ocspLifetimes }: RevocationContex
         milliseconds: effectiveAt - requested,
       })),
       crls: crls.map(crlOf),
-      beyond: { ocspCacheSeconds: ocspLifetimes.maxAgeSeconds, ocspSeconds: ocspLifetimes.lifetimeSeconds },
+      beyond: await statusLifetimes(store, row.authority ?? ''),
     };
   });
 }
@@ -204,7 +204,8 @@ function batchOf(row: RevocationBatchRow) {
   };
 }
 
-function crlOf(row: CrlRow) {
+/** A CRL in force, as it is shown. */
+export function crlOf(row: CrlRow) {
   return {
     authority: row.authority,
     scope: row.scope,

@@ -1,20 +1,16 @@
 import { Type } from 'typebox';
 
-import { listAuthorities } from '../../core/authority/authorities.ts';
-import { describeKey } from '../../core/authority/profile.ts';
 import { devicesOf, type Readiness, readinessOf } from '../../core/authority/rollover-readiness.ts';
 import { findRollover, listRollovers, type Rollover } from '../../core/authority/rollover-records.ts';
 import type { RolloverSightings } from '../../core/authority/rollover-sightings.ts';
 import type { CaRollover } from '../../core/authority/rollover.ts';
-import type { AuthorityRow } from '../../core/authority/tables.ts';
 import { PeerError, StateError } from '../../core/errors/muster-error.ts';
 import type { Store } from '../../core/store/store.ts';
-import { certificateFingerprint, parseCertificate } from '../../core/x509/certificate.ts';
-import { type Name, nameFromText, nameToText } from '../../core/x509/name.ts';
+import { type Name, nameFromText } from '../../core/x509/name.ts';
 import { actorOf } from './access.ts';
 import { principalOf, tenantIdOf } from './authentication.ts';
 import { listQuery, objectQuery, pageFrom, readPage } from './paging.ts';
-import { authorityView, deviceReadinessPage, rolloverBody, rolloverView, switchBody } from './rollover-schema.ts';
+import { deviceReadinessPage, rolloverBody, rolloverView, switchBody } from './rollover-schema.ts';
 import type { ApiScope } from './type-provider.ts';
 import { idParameters, present, presentTime, timeText } from './views.ts';
 
@@ -29,27 +25,14 @@ const tags = ['authorities'];
 const reading = { access: 'authorities:read' } as const;
 const writing = { access: 'authorities:write' } as const;
 
-/** The authorities of a tenant, and how one takes over from another. */
+/** How one authority takes over from another. */
 export function rolloverRoutes(app: ApiScope, context: RolloverContext): void {
-  authoritiesRoute(app, context);
   startRoute(app, context);
   listRoute(app, context);
   statusRoute(app, context);
   devicesRoute(app, context);
   switchRoute(app, context);
   retireRoute(app, context);
-}
-
-function authoritiesRoute(app: ApiScope, { store }: RolloverContext): void {
-  const schema = {
-    tags,
-    summary: 'The certification authorities',
-    querystring: objectQuery,
-    response: { 200: Type.Object({ items: Type.Array(authorityView) }) },
-  };
-  app.get('/authorities', { config: reading, schema }, async (request) => ({
-    items: (await listAuthorities(store, tenantIdOf(request))).map(authorityOf),
-  }));
 }
 
 function startRoute(app: ApiScope, { store, rollover }: RolloverContext): void {
@@ -188,21 +171,6 @@ function nameOf(text: string): Name {
   } catch (cause) {
     throw new PeerError('malformed-request', 'subject: expected a name such as CN=Issuing CA,O=Example', { cause });
   }
-}
-
-function authorityOf({ id, name, kind, state, parent, certificate }: AuthorityRow) {
-  const { subject, publicKey, notAfter } = parseCertificate(certificate);
-  return {
-    id,
-    name,
-    kind,
-    state,
-    ...present('parent', parent),
-    subject: nameToText(subject),
-    keyAlgorithm: describeKey(publicKey.algorithm),
-    fingerprint: certificateFingerprint(certificate),
-    notAfter: timeText(notAfter.getTime()),
-  };
 }
 
 function viewOf(rollover: Rollover, readiness: Readiness | undefined) {

@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { type CertificateFilter, listCertificates } from '../../core/authority/certificate-search.ts';
 import {
   certificateDer,
-  type CertificateFilter,
   certificateStatus,
   getCertificate,
   keyWasCertified,
-  listCertificates,
   markReplaced,
 } from '../../core/authority/certificates.ts';
 import { revokeCertificate } from '../../core/authority/revocation.ts';

@@ -2,15 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { insertTenant } from '../../core/authority/authorities.ts';
+import { keptCrls } from '../../core/authority/authority-end.ts';
 import { type CrlBuilder, type CrlOrder, localBuilder } from '../../core/authority/crl-building.ts';
 import { crlFrame } from '../../core/authority/crl-encoding.ts';
 import { crlJobs } from '../../core/authority/crl-schedule.ts';
 import { workerBuilder } from '../../core/authority/crl-worker-builder.ts';
 import type { CrlDatabase } from '../../core/authority/crl-worker.ts';
 import { Crls } from '../../core/authority/crls.ts';
+import { AuthorityDirectory } from '../../core/authority/directory.ts';
 import { authorityMigrations } from '../../core/authority/migrations.ts';
 import { revokeCertificate } from '../../core/authority/revocation.ts';
+import { CaRollover } from '../../core/authority/rollover.ts';
+import { Rollovers } from '../../core/authority/rollovers.ts';
+import { ServiceIdentities } from '../../core/authority/service-identities.ts';
 import type { AuthorityTables, CertificateRow } from '../../core/authority/tables.ts';
+import { moveEndpoints } from '../../core/enrollment/endpoints.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
 import { migrate } from '../../core/store/migrations.ts';
 import { storeMigrations } from '../../core/store/store-migrations.ts';
@@ -162,6 +168,50 @@ describe.each(ENGINES)('the publication of CRLs on %s', (engine) => {
     const full = (await inForce(globex.issuing.id, 'full'))!;
     expect(crls.isDue(full, Date.now())).toBe(false);
     expect(crls.isDue(full, Date.now() + 13 * HOUR)).toBe(true);
+  });
+
+  it('goes on after an authority has retired until what it issued has ended, and then once more', async () => {
+    const tenant = await site.tenant();
+    const { store, keys } = site;
+    const authorities = new AuthorityDirectory(store, keys, 'http://muster.example');
+    const rollovers = new Rollovers({ store, authorities, report: () => undefined });
+    const identities = new ServiceIdentities({ store, keys, authorities });
+    const rollover = new CaRollover({ store, keys, rollovers, identities, moveEndpoints });
+    const crls = new Crls({ store, authorities, build: localBuilder(store) });
+    const { id: authority } = tenant.issuing;
+    const { certificateId } = issuedBy(await site.enroll(tenant.endpoint));
+    const device = (await site.certificates(tenant.id)).find(({ id }) => id === certificateId)!;
+    // What Muster itself holds outlives the device's.
+    const own = await identities.current(tenant.id, authority, 'scep-ra');
+    const last = own.certificate.notAfter.getTime();
+    expect(last).toBeGreaterThan(device.not_after);
+    const kept = async () => {
+      const { inForce, missing } = await keptCrls(store, site.clock.now());
+      const scopes = inForce.filter((crl) => crl.authority === authority).map(({ scope }) => scope);
+      return [...scopes, ...missing.filter(({ id }) => id === authority).map(() => 'missing')];
+    };
+    const publish = () => crls.publish({ tenant: tenant.id, authority, scope: 'full' }, 'regular');
+    const { id } = await rollover.start({ tenant: tenant.id, authority, actor: 'user:a' });
+    await rollover.switch({ tenant: tenant.id, id, actor: 'user:a' });
+    await publish();
+    try {
+      site.clock.ahead = device.not_after - Date.now() + HOUR;
+      await rollover.retire({ tenant: tenant.id, id, actor: 'user:a' });
+      expect(await kept()).toEqual(['delta', 'full']);
+      await publish();
+      expect(await kept()).toEqual(['delta', 'full']);
+      site.clock.ahead = last - Date.now() + HOUR;
+      expect(await kept()).toEqual(['delta', 'full']);
+      await publish();
+      expect(await kept()).toEqual([]);
+      // What stands is handed out for ever; nothing new is signed because somebody asks.
+      await expect(crls.inForce({ tenant: tenant.id, authority, scope: 'full' })).resolves.toBeDefined();
+      await expect(crls.inForce({ tenant: tenant.id, authority, scope: '1' })).rejects.toMatchObject({
+        reason: 'not-found',
+      });
+    } finally {
+      site.clock.ahead = 0;
+    }
   });
 
   it('of a long list in a worker gives the same octets as on the event loop', async () => {

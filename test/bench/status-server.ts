@@ -25,6 +25,7 @@ export interface StatusServerReady {
 }
 
 const CERTIFICATES = 5_000;
+const SIGN_MS = 1_000;
 
 /**
  * Run as a child of the bench: the whole server with P-256 CAs, certificates in its store, and a bare HTTP server beside it.
@@ -40,13 +41,14 @@ async function main(): Promise<void> {
   await seed(serialNumbers);
   const [issuer] = await authorities.caCertificates(tenant, authority);
   const bare = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'application/ocsp-response', 'content-length': BODY.length });
-    response.end(BODY);
+    response.writeHead(200, ['Content-Type', 'application/ocsp-response', 'Content-Length', String(BODY.length)]);
+    response.end(BODY, 'latin1');
   });
   bare.listen(0, '127.0.0.1');
   await once(bare, 'listening');
-  process.on('message', (message: { readonly revoked: number; readonly scope: string }) => {
-    void measureCrl(message).then((measured) => process.send!(measured));
+  process.on('message', (message: 'sign' | { readonly revoked: number; readonly scope: string }) => {
+    const measuring = message === 'sign' ? signingRate() : measureCrl(message);
+    void measuring.then((measured) => process.send!(measured));
   });
   process.on('disconnect', () => {
     rmSync(folder, { recursive: true, force: true });
@@ -99,6 +101,18 @@ async function main(): Promise<void> {
     }
   }
 
+  async function signingRate(): Promise<number> {
+    const { key } = await server.kernel.identities.current(tenant, authority, 'ocsp');
+    const octets = new Uint8Array(300);
+    const start = performance.now();
+    let done = 0;
+    const sign = async (): Promise<void> => {
+      for (; performance.now() - start < SIGN_MS; done++) await key.sign(octets, { tenant });
+    };
+    await Promise.all(Array.from({ length: 64 }, sign));
+    return done / ((performance.now() - start) / 1000);
+  }
+
   async function measureCrl({ revoked, scope }: { readonly revoked: number; readonly scope: string }) {
     await seedRevocations(revoked, scope);
     const delay = monitorEventLoopDelay({ resolution: 5 });
@@ -111,7 +125,7 @@ async function main(): Promise<void> {
     const milliseconds = performance.now() - start;
     clearInterval(watch);
     delay.disable();
-    const crl = await crls.inForce({ tenant, authority, scope });
+    const crl = await crls.inForce({ tenant, authority, scope: scope === 'changes' ? 'delta' : scope });
     return {
       milliseconds,
       entries: crl.entries,
@@ -125,14 +139,15 @@ async function main(): Promise<void> {
 
   async function seedRevocations(count: number, scope: string): Promise<void> {
     const now = Date.now();
-    const shard = scope === 'full' ? 1 : Number(scope);
+    const shard = scope === 'full' ? 1 : scope === 'changes' ? 2 : Number(scope);
+    // A delta names what changed since the full one.
+    const changedAt = scope === 'changes' ? now : 0;
     for (let done = 0; done < count; done += 2000) {
       await store.unit(async (tx) => {
         for (let index = done; index < Math.min(count, done + 2000); index++) {
           // In their order: the tree grows at its end.
-          const serial =
-            `${shard}${index.toString(16).padStart(8, '0')}`.padStart(10, '4') + randomBytes(15).toString('hex');
-          await tx.affected(insertRevocation, { tenant, authority, serial, shard, reason: index % 5, now });
+          const serial = `4${shard}${index.toString(16).padStart(8, '0')}`.padEnd(40, '5a');
+          await tx.affected(insertRevocation, { tenant, authority, serial, shard, reason: index % 5, now, changedAt });
         }
       });
     }
@@ -141,7 +156,18 @@ async function main(): Promise<void> {
 
 const insertRevocation = statement<AuthorityTables>()(
   'bench-revocation',
-  (db, p: { tenant: string; authority: string; serial: string; shard: number; reason: number; now: number }) =>
+  (
+    db,
+    p: {
+      tenant: string;
+      authority: string;
+      serial: string;
+      shard: number;
+      reason: number;
+      now: number;
+      changedAt: number;
+    },
+  ) =>
     db.insertInto('revocations').values({
       tenant: p.tenant,
       authority: p.authority,
@@ -153,10 +179,10 @@ const insertRevocation = statement<AuthorityTables>()(
       revoked_at: p.now,
       invalidity_date: null,
       not_after: 4_000_000_000_000,
-      changed_at: 0,
+      changed_at: p.changedAt,
     }),
 );
 
-const BODY = Buffer.alloc(900, 0x30);
+const BODY = '0'.repeat(900);
 
 await main();

@@ -12,7 +12,16 @@ import { ACCESS_METHOD } from '../../core/x509/oids.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { muster } from '../server/support/terminal.ts';
 import { pemOfKey } from '../support/est-fixture.ts';
-import { basic, certificateOf, connection, createPassword, enroll, send } from '../support/installation.ts';
+import {
+  api,
+  basic,
+  certificateOf,
+  connection,
+  createPassword,
+  enroll,
+  type Listed,
+  send,
+} from '../support/installation.ts';
 import { MusterServer } from '../support/muster-server.ts';
 import { Nginx } from '../support/nginx.ts';
 import { makeCsr } from '../support/test-pki.ts';
@@ -43,7 +52,7 @@ describe('relying parties of a running server', () => {
     issuerFile = await server.file('issuer.pem', encodePem('CERTIFICATE', issuer));
     chainFile = await server.file('chain.pem', `${encodePem('CERTIFICATE', issuer)}${server.ca}\n`);
   });
-  afterAll(() => server[Symbol.asyncDispose]());
+  afterAll(() => server?.[Symbol.asyncDispose]());
 
   async function device(name: string): Promise<Device> {
     const headers = basic('any', await createPassword(server));
@@ -142,30 +151,29 @@ describe('relying parties of a running server', () => {
   });
 
   describe('nginx', () => {
-    it('with ssl_ocsp refuses a client within a second of its revocation', async () => {
-      const [own, client] = [await device('nginx'), await device('client')];
-      await using nginx = await Nginx.start(join(server.folder, 'nginx'), [
+    /** One that asks about every certificate of a client's chain, at one URL, each time. */
+    const checkingChains = (name: string, own: Device, client: Device): Promise<Nginx> =>
+      Nginx.start(join(server.folder, name), [
         ...identityOf(own),
         `ssl_client_certificate ${chainFile}`,
         'ssl_verify_client on',
         'ssl_verify_depth 2',
-        'ssl_ocsp leaf',
+        'ssl_ocsp on',
         'ssl_ocsp_cache off',
         `ssl_ocsp_responder ${ocspUrl(client).replace('localhost', '127.0.0.1')}`,
       ]);
-      const visit = async (): Promise<number> => {
-        const agent = connection(server, {
-          der: client.certificate.der,
-          privateKey: client.privateKey,
-          chain: [issuer],
-        });
-        return (await send(server, `https://127.0.0.1:${nginx.port}/`, { agent }).finally(() => agent.destroy()))
-          .status;
-      };
-      expect(await visit()).toBe(200);
+    const visit = async ({ port }: Nginx, { certificate, privateKey }: Device): Promise<number> => {
+      const agent = connection(server, { der: certificate.der, privateKey, chain: [issuer] });
+      return (await send(server, `https://127.0.0.1:${port}/`, { agent }).finally(() => agent.destroy())).status;
+    };
+
+    it('with ssl_ocsp refuses a client within a second of its revocation', async () => {
+      const [own, client] = [await device('nginx'), await device('client')];
+      await using nginx = await checkingChains('nginx', own, client);
+      expect(await visit(nginx, client)).toBe(200);
       await revoke(client, '--reason', 'cessationOfOperation');
       const start = performance.now();
-      await expect.poll(visit, { timeout: 5000, interval: 10 }).toBe(400);
+      await expect.poll(() => visit(nginx, client), { timeout: 5000, interval: 10 }).toBe(400);
       expect(performance.now() - start).toBeLessThan(1000);
     });
 
@@ -181,6 +189,32 @@ describe('relying parties of a running server', () => {
       const handshake = () =>
         printed('sh', '-c', `openssl s_client -connect 127.0.0.1:${nginx.port} -status -CAfile ${root} </dev/null`);
       await expect.poll(handshake, { timeout: 5000 }).toMatch(/OCSP Response Status: successful[^]*Cert Status: good/);
+    });
+
+    // The last one: the server issues nothing after it.
+    it('refuses every client of a revoked CA, which its root lists and which issues nothing any more', async () => {
+      const [own, client] = [await device('nginx-of-ca'), await device('client-of-ca')];
+      await using nginx = await checkingChains('nginx-of-ca', own, client);
+      expect(await visit(nginx, client)).toBe(200);
+      const { items } = await api<Listed<{ id: string; kind: string; name: string }>>(server, 'GET', '/authorities');
+      const [issuing, above] = ['issuing', 'root'].map((kind) => items.find((item) => item.kind === kind)!);
+      const args = ['--data', server.dataFolder, 'ca', 'revoke', issuing!.name, '--reason', 'cACompromise'];
+      const { code, err } = await muster(args, { folder: server.folder });
+      expect(code, err).toBe(0);
+      await expect.poll(() => visit(nginx, client), { timeout: 5000, interval: 10 }).toBe(400);
+      const rootUrl = `${server.plain}/ocsp/${above!.id}`;
+      const files = ['-issuer', root, '-cert', issuerFile, '-CAfile', root];
+      expect(await printed('openssl', 'ocsp', ...files, '-url', rootUrl)).toMatch(
+        /: revoked[^]*Reason: cACompromise[^]*Response verify OK/,
+      );
+      const verified = async (): Promise<string> => {
+        const list = await download(`${server.plain}/crl/${above!.id}.crl`);
+        const crl = await server.file('root.crl', encodePem('X509 CRL', list));
+        return printed('openssl', 'verify', '-crl_check', '-CAfile', root, '-CRLfile', crl, issuerFile);
+      };
+      await expect.poll(verified, { timeout: 5000 }).toContain('certificate revoked');
+      const headers = basic('any', await createPassword(server));
+      expect((await enroll(server, 'simpleenroll', makeCsr().der, { headers })).status).toBe(503);
     });
   });
 });

@@ -1,10 +1,12 @@
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { parseCertificateList } from '../../core/x509/crl.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { distributionPointUrls } from '../../core/x509/distribution-points.ts';
+import { changeStatusLifetimes, type StatusLifetimes } from '../../core/authority/status-lifetimes.ts';
 import type { AuthorityTables, CertificateRow } from '../../core/authority/tables.ts';
 import { exchange } from '../server/support/raw-http.ts';
 import { ocspRequest, readOcspResponse } from './ocsp-messages.ts';
@@ -41,6 +43,30 @@ describe('the status services over HTTP', () => {
       expect(Date.parse(late.headers.get('expires')!)).toBeLessThanOrEqual(nextUpdate!.getTime());
       site.site.keys.fault = undefined;
       site.site.clock.ahead = 0;
+    });
+
+    it('holds as long as its authority says, and is cached no longer', async () => {
+      const { tenant, authority } = { tenant: site.tenant.id, authority: site.authority };
+      const change = (changes: Partial<StatusLifetimes>) =>
+        site.site.store.unit((tx) =>
+          changeStatusLifetimes(tx, { tenant, authority, changes, actor: 'user:a', at: Date.now() }),
+        );
+      await expect(change({ ocspSeconds: 200 })).rejects.toMatchObject({ reason: 'malformed-request' });
+      await expect(change({ maxAgeSeconds: 3_601 })).rejects.toMatchObject({ reason: 'malformed-request' });
+      await change({ ocspSeconds: 900, maxAgeSeconds: 60, fullCrlSeconds: 600 });
+      await delay(1_100);
+      const response = await site.get(ocspRequest(site.issuer, [(await site.issue()).serial_number]));
+      expect(response.headers.get('cache-control')).toContain('max-age=60,');
+      const { basic, responses } = readOcspResponse(new Uint8Array(await response.arrayBuffer()));
+      const { producedAt } = basic!.tbsResponseData;
+      expect(responses[0]!.nextUpdate!.getTime() - producedAt.getTime()).toBe(900_000);
+      await site.crls.publish({ tenant, authority, scope: 'full' }, 'regular');
+      const crl = await fetch(site.url(`/crl/${authority}.crl`));
+      expect(crl.headers.get('cache-control')).toContain('max-age=60,');
+      const { thisUpdate, nextUpdate } = parseCertificateList(new Uint8Array(await crl.arrayBuffer()));
+      expect(nextUpdate!.getTime() - thisUpdate.getTime()).toBe(900_000);
+      await change({ ocspSeconds: 3_600, maxAgeSeconds: 300, fullCrlSeconds: 86_400 });
+      await delay(1_100);
     });
 
     it('is not sent twice to who has it', async () => {
@@ -179,7 +205,7 @@ describe('the status services over HTTP', () => {
       const octets = new Uint8Array(await response.arrayBuffer());
       expect(octets.length).toBeGreaterThan(4 * 1024 * 1024);
       expect(parseCertificateList(octets).entries.length).toBeGreaterThanOrEqual(100_000);
-    });
+    }, 60_000);
   });
 
   it('certificates of authorities are where certificates say', async () => {

@@ -20,11 +20,24 @@ export interface RequestOptions {
 
 /** A request about some serial numbers (hex) of one issuer. */
 export function ocspRequest(issuer: Certificate, serials: readonly string[], options: RequestOptions = {}): Buffer {
+  return ocspRequestOf(
+    serials.map((serial) => [issuer, serial]),
+    options,
+  );
+}
+
+/** A request about certificates of several issuers. */
+export function ocspRequestOf(
+  asked: readonly (readonly [issuer: Certificate, serial: string])[],
+  options: RequestOptions = {},
+): Buffer {
   const { hash: hashName = 'sha1', nonce, extensions = [] } = options;
   const extnValue = nonce && ('raw' in nonce ? nonce.raw : derOf(new asn1js.OctetString({ valueHex: nonce })));
   const all = [...extensions, ...(extnValue ? [{ oid: NONCE, critical: false, value: extnValue }] : [])];
   const tbsRequest = new pkijs.TBSRequest({
-    requestList: serials.map((serial) => new pkijs.Request({ reqCert: certId(issuer, serial, hashName) })),
+    requestList: asked.map(
+      ([issuer, serial]) => new pkijs.Request({ reqCert: certId(issuer, serial, hashName) }),
+    ),
     ...(all.length > 0 && {
       requestExtensions: all.map(
         ({ oid, critical = false, value }) =>

@@ -45,7 +45,7 @@ describe('openssl ocsp', () => {
     await store.unit((tx) =>
       revokeCertificate(tx, { tenant: row!.tenant, certificateId: row!.id, reason, actor: 'test', at: Date.now() }),
     );
-    await server.server.kernel.revocations.announce();
+    await server.server.kernel.revocations.look();
   }
 
   /** What openssl prints, its verification of the answer among it. */

@@ -4,7 +4,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import type { CertificateRow } from '../../core/authority/tables.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
-import { ocspRequest, readOcspResponse, type RequestOptions } from './ocsp-messages.ts';
+import { nameToText } from '../../core/x509/name.ts';
+import {
+  type OcspAnswerRead,
+  ocspRequest,
+  ocspRequestOf,
+  readOcspResponse,
+  type RequestOptions,
+} from './ocsp-messages.ts';
 import { StatusSite } from './status-site.ts';
 
 const BURST = 20;
@@ -68,7 +75,7 @@ describe('the OCSP responder', () => {
       await expect(basic!.verify({ trustedCerts: [root] })).resolves.toBe(true);
     }
     await site.revoke(row, 'keyCompromise');
-    await site.view.announce();
+    await site.view.look();
     for (const hash of ['sha1', 'sha256'] as const) {
       expect((await ask(row, { hash })).responses[0]).toMatchObject({ status: 'revoked', reason: 1 });
     }
@@ -90,25 +97,66 @@ describe('the OCSP responder', () => {
   it('says good of a hold that was released', async () => {
     const row = await site.issue();
     await site.revoke(row, 'certificateHold');
-    await site.view.announce();
+    await site.view.look();
     expect((await ask(row)).responses[0]).toMatchObject({ status: 'revoked', reason: 6 });
     await site.revoke(row, 'removeFromCRL');
-    await site.view.announce();
+    await site.view.look();
     expect(await statuses(row)).toBe('good');
   });
 
-  it('says unknown of what was never issued, and unauthorized of who is not an issuer here', async () => {
+  it('says unknown of what was never issued, and unauthorized where the issuer is not of this tenant', async () => {
     const row = await site.issue();
     expect(await statuses({ ...row, serial_number: 'deadbeef' })).toBe('unknown');
-    const foreign = ocspRequest(parseCertificate(site.tenant.root.certificate), [row.serial_number]);
-    const answer = async (request: Buffer, authority?: string) =>
-      readOcspResponse(new Uint8Array(await (await site.post(request, authority)).arrayBuffer())).status;
-    expect(await answer(foreign)).toBe(6);
-    expect(await answer(requestOf(row), '0190b2a4-0000-7000-8000-000000000001')).toBe(6);
-    // The root answers for the certificate of the CA below it.
-    const subordinate = ocspRequest(parseCertificate(site.tenant.root.certificate), [site.issuer.serialNumber]);
-    const bytes = await (await site.post(subordinate, site.tenant.root.id)).arrayBuffer();
-    expect(readOcspResponse(new Uint8Array(bytes)).responses[0]).toMatchObject({ status: 'good' });
+    const stranger = parseCertificate((await site.site.tenant()).issuing.certificate);
+    expect((await answered(ocspRequest(stranger, [row.serial_number]))).status).toBe(UNAUTHORIZED);
+    const nobody = '0190b2a4-0000-7000-8000-000000000001';
+    expect((await answered(requestOf(row), nobody)).status).toBe(UNAUTHORIZED);
+  });
+
+  const UNAUTHORIZED = 6;
+  const answered = async (request: Buffer, authority?: string) =>
+    readOcspResponse(new Uint8Array(await (await site.post(request, authority)).arrayBuffer()));
+  /** Whose delegate signed an answer, as the delegate's certificate says. */
+  const signerOf = ({ basic }: OcspAnswerRead): string =>
+    nameToText(parseCertificate(new Uint8Array(basic!.certs![0]!.toSchema().toBER())).issuer);
+
+  it('answers at one URL for every authority of the tenant, each by its own delegate, and for no other tenant', async () => {
+    const row = await site.issue();
+    const root = parseCertificate(site.tenant.root.certificate);
+    const chain = ocspRequest(root, [site.issuer.serialNumber]);
+    const before = await site.site.tenant();
+    for (const authority of [site.tenant.root.id, site.authority]) {
+      const ofRoot = await answered(chain, authority);
+      expect(ofRoot.responses[0]).toMatchObject({ serialNumber: site.issuer.serialNumber, status: 'good' });
+      expect(signerOf(ofRoot)).toBe(nameToText(root.subject));
+      const ofIssuing = await answered(requestOf(row), authority);
+      expect(ofIssuing.responses[0]).toMatchObject({ serialNumber: row.serial_number, status: 'good' });
+      expect(signerOf(ofIssuing)).toBe(nameToText(site.issuer.subject));
+    }
+    // V1: the other tenant's URL says nothing of this one's certificates, nor this one's of the other's.
+    for (const authority of [before.root.id, before.issuing.id])
+      for (const request of [chain, requestOf(row)])
+        expect((await answered(request, authority)).status).toBe(UNAUTHORIZED);
+    const theirs = ocspRequest(parseCertificate(before.root.certificate), [
+      parseCertificate(before.issuing.certificate).serialNumber,
+    ]);
+    expect((await answered(theirs)).status).toBe(UNAUTHORIZED);
+    expect((await answered(theirs, before.issuing.id)).responses[0]).toMatchObject({ status: 'good' });
+  });
+
+  it('answers a request about two issuers for the one of its URL, and says unknown of the other', async () => {
+    const row = await site.issue();
+    const root = parseCertificate(site.tenant.root.certificate);
+    const both = ocspRequestOf([
+      [root, site.issuer.serialNumber],
+      [site.issuer, row.serial_number],
+    ]);
+    const atIssuing = await answered(both);
+    expect(atIssuing.responses.map(({ status }) => status)).toEqual(['unknown', 'good']);
+    expect(signerOf(atIssuing)).toBe(nameToText(site.issuer.subject));
+    const atRoot = await answered(both, site.tenant.root.id);
+    expect(atRoot.responses.map(({ status }) => status)).toEqual(['good', 'unknown']);
+    expect(signerOf(atRoot)).toBe(nameToText(root.subject));
   });
 
   it('answers several certificates in one response, in order', async () => {
@@ -158,7 +206,7 @@ describe('the OCSP responder', () => {
     const asked = statuses(row);
     await expect.poll(() => site.site.keys.attempts).toBeGreaterThan(attempts);
     await site.revoke(row);
-    await site.view.announce();
+    await site.view.look();
     site.site.keys.fault = undefined;
     expect(await asked).toBe('revoked');
     expect(await statuses(row)).toBe('revoked');
@@ -172,7 +220,7 @@ describe('the OCSP responder', () => {
     expect(await statuses(held)).toBe('good');
     expect(await statuses(other)).toBe(TRY_LATER);
     await site.revoke(held);
-    await site.view.announce();
+    await site.view.look();
     expect(await statuses(held)).toBe(TRY_LATER);
     site.site.keys.fault = undefined;
     expect(await statuses(held)).toBe('revoked');

@@ -14,6 +14,7 @@ const response = (serialNumber: string, octets = 1000): CachedResponse => ({
   lastModified: '',
   thisUpdate: 0,
   nextUpdate: 1,
+  maxAgeSeconds: 300,
   refreshAt: 1,
 });
 
