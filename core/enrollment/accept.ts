@@ -6,9 +6,19 @@ import { generalNameToText } from '../x509/general-name.ts';
 import { attributeTexts, namesEqual } from '../x509/name.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { ATTRIBUTE_TYPE } from '../x509/oids.ts';
+import { spkiSha256 } from '../x509/public-key.ts';
 import { AUTHENTICATORS, type Authenticator } from './endpoint.ts';
 import { excerpt, printable } from './excerpt.ts';
-import type { AcmeOrderFact, CertificateFact, ExternalDecisionFact, Fact, MacFact, PasswordFact } from './facts.ts';
+import type {
+  AcmeOrderFact,
+  AttestedFact,
+  BatchFact,
+  CertificateFact,
+  ExternalDecisionFact,
+  Fact,
+  MacFact,
+  PasswordFact,
+} from './facts.ts';
 import type { EnrollmentRequest } from './request.ts';
 import type { EnrollmentRow } from './tables.ts';
 
@@ -23,6 +33,8 @@ export interface Principal {
   readonly secret: PasswordFact | MacFact | undefined;
   /** The certificate of ours that this request replaces. */
   readonly renews: string | undefined;
+  /** What nobody but the holder of an earlier certificate can have shown, beside evidence. */
+  readonly continuity?: string;
 }
 
 /**
@@ -45,7 +57,9 @@ function principalOf(request: EnrollmentRequest, authenticators: readonly Authen
     if (certificate) return acceptRenewal(request, authenticators, certificate, now);
     throw new PeerError('authentication-required', 'renewal: expected the client certificate to renew, found none');
   }
-  const byCert = certificate && acceptCertificate(request, authenticators, certificate, now);
+  const byIdentity = certificate && authenticators.includes('idevid') ? acceptIdentity(certificate) : undefined;
+  if (byIdentity && 'kind' in byIdentity) return byIdentity;
+  const byCert = (certificate && acceptCertificate(request, authenticators, certificate, now)) ?? byIdentity;
   if (byCert && 'kind' in byCert) return byCert;
   if (certificate?.registrationAuthority && authenticators.includes('ra')) {
     return byCertificate('ra', certificate, undefined);
@@ -108,7 +122,20 @@ function principalKey(fact: Fact): string {
       return decisionKey(fact);
     case 'acme-order':
       return accountKey(fact);
+    case 'evidence':
+      return evidenceKey(fact);
+    case 'batch':
+      return batchKey(fact);
   }
+}
+
+/** By what the device is recognised, so that a repeat with fresh evidence is one. */
+function evidenceKey({ appraisal }: AttestedFact): string {
+  return `evidence:${appraisal.identity ?? appraisal.evidenceId}`;
+}
+
+function batchKey({ batchId }: BatchFact): string {
+  return `batch:${batchId}`;
 }
 
 function certificateKey({ fingerprint }: CertificateFact): string {
@@ -127,8 +154,9 @@ function accountKey({ accountId }: AcmeOrderFact): string {
   return `acme-account:${accountId}`;
 }
 
-/** The name a device goes by: the subject's serialNumber, else its CN, else its first subjectAltName. */
-export function deviceName(request: Pick<EnrollmentRequest, 'subject' | 'subjectAltName'>): string {
+/** The name a device goes by: as evidence names it, or the subject's serialNumber, else its CN, else its first subjectAltName. */
+export function deviceName(request: Pick<EnrollmentRequest, 'subject' | 'subjectAltName' | 'deviceName'>): string {
+  if (request.deviceName !== undefined) return request.deviceName;
   const [serialNumber] = attributeTexts(request.subject, ATTRIBUTE_TYPE.serialNumber);
   const [commonName] = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName);
   const [first] = request.subjectAltName;
@@ -146,7 +174,10 @@ function acceptRenewal(
   throw new PolicyError(answer.refused, `renewal: ${answer.message}`);
 }
 
-type Refusal = { readonly refused: 'subject-mismatch' | 'not-authorized'; readonly message: string };
+type Refusal = {
+  readonly refused: 'subject-mismatch' | 'not-authorized' | 'evidence-refused';
+  readonly message: string;
+};
 
 const NOT_RENEWED_HERE: Refusal = {
   refused: 'not-authorized',
@@ -170,7 +201,17 @@ function acceptCertificate(
         : { refused: 'subject-mismatch', message: 'the request must name the device of the certificate presented' };
     case 'ra-anchor':
       return { refused: 'not-authorized', message: 'this endpoint admits no registration authority' };
+    case 'idevid-anchor':
+      return undefined;
   }
+}
+
+/** A manufacturer's certificate: which device it names is the gate's to say, and held against the request in admission. */
+function acceptIdentity(fact: CertificateFact): Principal | Refusal | undefined {
+  const { identity } = fact;
+  if (identity === undefined) return undefined;
+  if (identity.verdict === 'affirmed') return byCertificate('idevid', fact, undefined);
+  return { refused: 'evidence-refused', message: `attestation refused: ${identity.findings.join(', ')}` };
 }
 
 /** A certificate of ours renews itself: the same names under the same profile, in its window, and nothing else. */
@@ -193,7 +234,7 @@ function renewalOf(request: EnrollmentRequest, fact: CertificateFact, now: numbe
 }
 
 function byCertificate(
-  kind: 'certificate' | 'anchored-certificate' | 'ra',
+  kind: 'certificate' | 'anchored-certificate' | 'idevid' | 'ra',
   fact: CertificateFact,
   renews: string | undefined,
 ): Principal {
@@ -223,6 +264,8 @@ function acceptWord(request: EnrollmentRequest, authenticators: readonly Authent
     if (kind === undefined || !authenticators.includes(kind)) continue;
     if (fact.kind === 'external-decision') return byDecision(request, fact);
     if (fact.kind === 'acme-order') return byOrder(request, kind, fact);
+    if (fact.kind === 'evidence') return byEvidence(fact);
+    if (fact.kind === 'batch') return byBatch(fact);
     return bySecret(request, kind, fact as PasswordFact | MacFact);
   }
   return undefined;
@@ -238,10 +281,28 @@ function wordKind(fact: Fact): Authenticator | undefined {
       return 'webhook';
     case 'acme-order':
       return fact.eabKeyId === undefined ? 'acme-order' : 'eab';
+    case 'evidence':
+    case 'batch':
+      return fact.kind;
     case 'tls-certificate':
     case 'signed-by':
       return undefined;
   }
+}
+
+function byEvidence(fact: AttestedFact): Principal {
+  const { identity, evidenceId } = fact.appraisal;
+  return {
+    kind: 'evidence',
+    key: evidenceKey(fact),
+    description: `evidence ${printable(excerpt(identity ?? evidenceId))}`,
+    secret: undefined,
+    renews: undefined,
+  };
+}
+
+function byBatch(fact: BatchFact): Principal {
+  return { kind: 'batch', key: batchKey(fact), description: `batch ${fact.batchId}`, secret: undefined, renews: undefined };
 }
 
 function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Principal {
@@ -259,10 +320,9 @@ function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Pri
 /** RFC 8555 §7.4: the request names what the order names and nothing else, whatever the carrier has compared (V3). */
 function byOrder(request: EnrollmentRequest, kind: Authenticator, fact: AcmeOrderFact): Principal {
   const names = request.subjectAltName.map((name) => generalNameToText(name).toLowerCase());
-  const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map(
-    (name) => `dns:${name.toLowerCase()}`,
-  );
-  const foreign = [...names, ...subjects].some((name) => !fact.names.has(name));
+  const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map((name) => name.toLowerCase());
+  const foreign =
+    names.some((name) => !fact.names.has(name)) || subjects.some((name) => !fact.commonNames.has(name));
   if (foreign || new Set(names).size !== fact.names.size || request.subject.rdns.flat().length > subjects.length)
     throw new PolicyError('subject-mismatch', 'the request does not name what the order names');
   return {
@@ -270,14 +330,17 @@ function byOrder(request: EnrollmentRequest, kind: Authenticator, fact: AcmeOrde
     key: accountKey(fact),
     description: `${kind} ${fact.eabKeyId ?? fact.accountId}`,
     secret: undefined,
-    // A renewal is not asked for evidence: where evidence counts, a name that is proved anew is no renewal.
-    renews: request.endpoint.attestation === 'off' ? fact.replaces : undefined,
+    renews: fact.replaces,
+    continuity: accountKey(fact),
   };
 }
 
 function bySecret(request: EnrollmentRequest, kind: Authenticator, secret: PasswordFact | MacFact): Principal {
   if (secret.subject !== undefined && secret.subject !== deviceName(request)) {
     throw new PolicyError('subject-mismatch', 'the password presented is for another device');
+  }
+  if (secret.attested !== undefined && secret.attested.spkiSha256 !== spkiSha256(request.publicKey)) {
+    throw new PolicyError('evidence-refused', 'attestation refused: key-is-another');
   }
   const principal: Principal = {
     kind,

@@ -3,12 +3,12 @@ import type { Authenticator } from './endpoint.ts';
 /** The proofs that ACME carries: challenges that were answered, or a key for external account binding that vouches for names. */
 export const ACME_AUTHENTICATORS = ['acme-order', 'eab'] as const satisfies readonly Authenticator[];
 
-/** The identifiers that are validated (RFC 8555 §9.7.7, RFC 8738). */
-export const ACME_IDENTIFIERS = ['dns', 'ip'] as const;
+/** The identifiers that can be proved (RFC 8555 §9.7.7, RFC 8738, draft-ietf-acme-device-attest §3 and §4). */
+export const ACME_IDENTIFIERS = ['dns', 'ip', 'permanent-identifier', 'hardware-module'] as const;
 export type AcmeIdentifierType = (typeof ACME_IDENTIFIERS)[number];
 
-/** The challenges that can be offered (RFC 8555 §8, RFC 8737, draft-ietf-acme-dns-account-label). */
-export const ACME_CHALLENGES = ['http-01', 'dns-01', 'tls-alpn-01', 'dns-account-01'] as const;
+/** The challenges that can be offered (RFC 8555 §8, RFC 8737, draft-ietf-acme-dns-account-label, draft-ietf-acme-device-attest). */
+export const ACME_CHALLENGES = ['http-01', 'dns-01', 'tls-alpn-01', 'dns-account-01', 'device-attest-01'] as const;
 export type AcmeChallengeType = (typeof ACME_CHALLENGES)[number];
 
 /** A profile that orders may name (draft-ietf-acme-profiles). */
@@ -30,6 +30,10 @@ export interface AcmeSettings {
   readonly challenges: readonly AcmeChallengeType[];
   /** Whether `*.` names may be ordered; they take a challenge by DNS, or a key that vouches for them. */
   readonly wildcards: boolean;
+  /** Whether CAA records (RFC 8659) of DNS names must let this server issue. */
+  readonly caa: 'ignored' | 'checked';
+  /** The names that CAA records call this server by; in `meta.caaIdentities` of the directory. */
+  readonly caaIdentities: readonly string[];
   readonly profiles: readonly AcmeProfile[];
   /** A request without a common name: as it is, or with the first DNS name of the order, so that the device goes by that. */
   readonly commonName: 'as-requested' | 'first-name';
@@ -79,8 +83,10 @@ const DAY = 86_400;
 export const OPEN_ACME: AcmeSettings = {
   authenticators: ['acme-order', 'eab'],
   externalAccount: 'required',
-  identifiers: ACME_IDENTIFIERS,
-  challenges: ['http-01', 'dns-01', 'tls-alpn-01'],
+  identifiers: ['dns', 'ip'],
+  challenges: ['http-01', 'dns-01', 'tls-alpn-01', 'device-attest-01'],
+  caa: 'ignored',
+  caaIdentities: [],
   wildcards: true,
   profiles: [],
   commonName: 'first-name',

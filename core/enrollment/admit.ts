@@ -4,22 +4,21 @@ import { compileRule, type Rule, type RuleVariables } from '../policy/rule.ts';
 import { generalNameToText } from '../x509/general-name.ts';
 import { attributeTexts, type Name } from '../x509/name.ts';
 import { ATTRIBUTE_TYPE } from '../x509/oids.ts';
-import { publicKeysEqual } from '../x509/public-key.ts';
 import { deviceName, type Principal } from './accept.ts';
+import { type Attestation, requireAttested } from './attest.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Appraisal, AttestationGate, DeviceIdentity, Inventory, KnownDevice } from './ports.ts';
+import type { DeviceIdentity, Inventory, KnownDevice } from './ports.ts';
 import type { EnrollmentRequest } from './request.ts';
 
 /** What admission found. */
 export interface Admission {
   readonly needsOperator: boolean;
-  /** What was noticed without refusing: reason codes of the gate in `observe`, for the operator. */
+  /** What was noticed without refusing: what `enforce` would have refused for, where the endpoint observes. */
   readonly findings: readonly string[];
 }
 
-/** What admission asks. The gate is absent where none is wired: then evidence cannot be accepted. */
+/** What admission asks. */
 export interface AdmissionPorts {
-  readonly gate: AttestationGate | undefined;
   readonly inventory: Inventory;
 }
 
@@ -30,12 +29,13 @@ export interface AdmissionPorts {
 export async function admit(
   request: EnrollmentRequest,
   principal: Principal,
+  attestation: Attestation,
   ports: AdmissionPorts,
 ): Promise<Admission> {
   const { endpoint } = request;
   const name = requireDeviceName(request);
   const device = await requireNotBlocked(ports.inventory, { tenant: endpoint.tenant, name });
-  const attestation = await attest(request, principal, ports.gate);
+  requireAttested(attestation);
   const variables =
     endpoint.admission.length > 0 || typeof endpoint.approval === 'object'
       ? variablesOf(request, principal, device, attestation)
@@ -45,7 +45,7 @@ export async function admit(
     if (!expression.evaluate(variables))
       throw new PolicyError('policy-refused', message ?? `refused by the admission rule ${rule}`);
   }
-  return { needsOperator: needsOperator(endpoint, approval, variables), findings: attestation.findings };
+  return { needsOperator: needsOperator(endpoint, approval, variables), findings: attestation.faults };
 }
 
 /**
@@ -88,40 +88,6 @@ function isUnambiguous(subject: Name): boolean {
   const serialNumbers = attributeTexts(subject, ATTRIBUTE_TYPE.serialNumber);
   const naming = serialNumbers.length > 0 ? serialNumbers : attributeTexts(subject, ATTRIBUTE_TYPE.commonName);
   return new Set(naming).size <= 1;
-}
-
-interface Attestation {
-  readonly affirmed: boolean;
-  readonly identifiers: Readonly<Record<string, string>>;
-  readonly findings: readonly string[];
-}
-
-const NOT_ATTESTED: Attestation = { affirmed: false, identifiers: {}, findings: [] };
-
-/** The one place where evidence is bound to the key: the attested public key is the requested public key. */
-async function attest(
-  request: EnrollmentRequest,
-  principal: Principal,
-  gate: AttestationGate | undefined,
-): Promise<Attestation> {
-  const { attestation: mode } = request.endpoint;
-  if (mode === 'off' || principal.renews !== undefined) return NOT_ATTESTED;
-  const appraisal = gate && request.evidence ? await gate.appraise(request.evidence, request.endpoint) : undefined;
-  const faults = faultsOf(appraisal, request);
-  if (appraisal && faults.length === 0)
-    return { affirmed: true, identifiers: appraisal.identifiers, findings: appraisal.findings };
-  if (mode === 'observe') return { ...NOT_ATTESTED, findings: faults };
-  throw appraisal
-    ? new PolicyError('evidence-refused', `attestation refused: ${faults.join(', ')}`)
-    : new PolicyError('evidence-required', 'this endpoint asks for attestation evidence and none was accepted');
-}
-
-/** What keeps evidence from being accepted; empty when nothing does. */
-function faultsOf(appraisal: Appraisal | undefined, request: EnrollmentRequest): readonly string[] {
-  if (!appraisal) return ['no-evidence'];
-  const { attestedPublicKey: attested, findings, verdict } = appraisal;
-  if (verdict !== 'affirmed') return findings.length > 0 ? findings : ['refused'];
-  return attested && publicKeysEqual(attested, request.publicKey) ? [] : ['attested-key-is-another', ...findings];
 }
 
 interface CompiledAdmissionRule {
@@ -190,7 +156,14 @@ function variablesOf(
     },
     principal: { kind: principal.kind, username: usernameOf(principal) },
     device: { known: device !== undefined, state: device?.state ?? '', name: deviceName(request) },
-    evidence: { affirmed: attestation.affirmed, identifiers: { ...attestation.identifiers } },
+    evidence: evidenceVariables(attestation),
     endpoint: { label: endpoint.label, tenant: endpoint.tenant },
   };
+}
+
+/** What evidence says counts for the rules when nothing speaks against it. */
+function evidenceVariables({ appraisal, faults }: Attestation): RuleVariables {
+  if (appraisal === undefined || faults.length > 0) return { affirmed: false, type: '', identifiers: {}, claims: {} };
+  const { type, identifiers, claims } = appraisal;
+  return { affirmed: true, type, identifiers: { ...identifiers }, claims: { ...claims } };
 }

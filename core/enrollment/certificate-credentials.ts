@@ -10,12 +10,15 @@ import { KEY_PURPOSE } from '../x509/oids.ts';
 import { validatePath, type PathInput } from '../x509/path-validation.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { CertificateFact, Unverified } from './facts.ts';
-import type { EnrollmentTables, TrustAnchorRow } from './tables.ts';
+import type { AttestationGate } from './ports.ts';
+import type { EnrollmentTables } from './tables.ts';
 
 /** What certificates are checked with. */
 export interface CertificateParts {
   readonly store: Store;
   readonly authorities: AuthorityDirectory;
+  /** Knows manufacturers' certificates; absent where no gate is wired. */
+  readonly gate?: Pick<AttestationGate, 'identify'> | undefined;
 }
 
 type PathPurpose = NonNullable<PathInput['purpose']>;
@@ -42,7 +45,25 @@ export async function verifyCertificate(
     fingerprint: hash('sha256', leafDer, 'hex'),
     purpose: PURPOSE[shownTo],
   };
-  return (await verifyOwn(parts, presented)) ?? verifyAnchored(parts, presented, rest);
+  return (await verifyOwn(parts, presented)) ?? verifyForeign(parts, presented, rest, chain);
+}
+
+/** A certificate of another's authorities: under an anchor of this tenant, a manufacturer's, or both. */
+async function verifyForeign(
+  parts: CertificateParts,
+  presented: Presented,
+  intermediates: readonly Uint8Array[],
+  chain: readonly Uint8Array[],
+): Promise<CheckedCertificate> {
+  const identity = await parts.gate?.identify(chain, presented.endpoint);
+  if (identity === undefined) return verifyAnchored(parts, presented, intermediates);
+  try {
+    return { ...(await verifyAnchored(parts, presented, intermediates)), identity };
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    // What the gate says of it is all it is good for; one it refuses is no credential, and is told so with its codes.
+    return { ...strangerOf(presented), origin: 'idevid-anchor', identity };
+  }
 }
 
 /** What the certificate itself must allow. */
@@ -65,6 +86,8 @@ async function verifyOwn(
 ): Promise<CheckedCertificate | undefined> {
   const issuer = await authorities.issuerOf(endpoint.tenant, leaf);
   if (!issuer) return undefined;
+  if (issuer.isRevoked)
+    throw new PolicyError('certificate-revoked', 'the authority of the certificate presented is revoked');
   requirePath({ leaf, purpose }, issuer.chain.slice(0, -1), issuer.chain.slice(-1), store.clock.now());
   // CVE-2020-25276: the status is looked up at each request, not at the handshake.
   const status = await certificateStatus(store, endpoint.tenant, issuer.id, leaf);
@@ -100,19 +123,27 @@ async function verifyAnchored(
     .map(({ purpose }) => purpose);
   const anchoredForRa = purposes.includes('ra');
   return {
-    certificate: leaf,
-    fingerprint,
+    ...strangerOf({ leaf, fingerprint }),
     origin: purposes.includes('client') ? 'client-anchor' : 'ra-anchor',
-    certificateId: undefined,
-    profile: undefined,
-    deviceId: undefined,
     // An id-kp-cmcRA of a foreign CA counts only where the administrator anchored that CA for this purpose.
     registrationAuthority: isListed(endpoint, fingerprint) || (anchoredForRa && claimsRegistrationAuthority(leaf)),
   };
 }
 
+/** A certificate that we did not issue. */
+function strangerOf({ leaf, fingerprint }: Pick<Presented, 'leaf' | 'fingerprint'>) {
+  return {
+    certificate: leaf,
+    fingerprint,
+    certificateId: undefined,
+    profile: undefined,
+    deviceId: undefined,
+    registrationAuthority: false,
+  };
+}
+
 interface TrustAnchor {
-  readonly purpose: TrustAnchorRow['purpose'];
+  readonly purpose: 'client' | 'ra';
   readonly certificate: Certificate;
 }
 
@@ -121,8 +152,12 @@ async function trustAnchors(store: Store, tenant: string): Promise<readonly Trus
     .forTenant<EnrollmentTables>(tenant)
     .selectFrom('trust_anchors')
     .select(['purpose', 'certificate'])
+    .where('purpose', 'in', ['client', 'ra'])
     .execute();
-  return rows.map(({ purpose, certificate }) => ({ purpose, certificate: parseCertificate(certificate) }));
+  return rows.map(({ purpose, certificate }) => ({
+    purpose: purpose === 'ra' ? 'ra' : 'client',
+    certificate: parseCertificate(certificate),
+  }));
 }
 
 /** Validates the path and returns the anchor it ends at. */

@@ -5,6 +5,7 @@ export const CMP_AUTHENTICATORS = [
   'mac',
   'certificate',
   'anchored-certificate',
+  'idevid',
   'ra',
 ] as const satisfies readonly Authenticator[];
 
@@ -58,6 +59,11 @@ export interface CmpSettings {
   readonly updatedCertificates: 'accepted' | 'refused';
   /** Names of certProfile that mean this endpoint's profile, besides the profile's own name (RFC 9483 §3.1). */
   readonly certProfiles: readonly string[];
+  /**
+   * The information types (dotted OIDs) of nonces for evidence (draft-ietf-lamps-attestation-freshness): no number is allocated
+   * yet, so an endpoint is told which ones its devices use; without them none is given by CMP.
+   */
+  readonly nonceTypes?: { readonly request: string; readonly response: string };
 }
 
 /** What opening an endpoint for CMP means when nothing more is said. */

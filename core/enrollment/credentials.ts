@@ -12,6 +12,8 @@ import type { Endpoint, Protocol } from './endpoint.ts';
 import {
   type AcmeOrderFact,
   asVerified,
+  type AttestedFact,
+  type BatchFact,
   type ExternalDecisionFact,
   type MacFact,
   type PasswordFact,
@@ -20,6 +22,7 @@ import {
 } from './facts.ts';
 import { LockOut } from './lock-out.ts';
 import { findMacCredential } from './mac-credentials.ts';
+import type { AttestationGate } from './ports.ts';
 import { findSecret, type SecretHash } from './secrets.ts';
 import { isPassword, passwordFact, serves } from './stored-passwords.ts';
 
@@ -77,6 +80,13 @@ export interface CredentialVerifier {
    * @throws PolicyError `not-authorized` when the key does not vouch for all of them.
    */
   acmeOrder(endpoint: Endpoint, order: ProvedOrder): Promise<AcmeOrderFact>;
+  /**
+   * The fact of evidence that the gate appraised beforehand, as the only credential of a device.
+   * @throws PolicyError `evidence-refused` when it was not affirmed, was used, or is over.
+   */
+  attested(endpoint: Endpoint, evidenceId: string): Promise<AttestedFact>;
+  /** The fact of a request that an operator handed in with a batch. The API has verified who the operator is. */
+  batch(batchId: string, actor: string): BatchFact;
 }
 
 /** A challenge password with what an external decider is told about the request. */
@@ -108,6 +118,8 @@ export interface CredentialDependencies {
   readonly authorities: AuthorityDirectory;
   readonly secretHash: SecretHash;
   readonly dataKeys: Pick<DataKeys, 'sealer'>;
+  /** Absent where none is wired. */
+  readonly gate?: Pick<AttestationGate, 'identify' | 'recall'> | undefined;
 }
 
 /** The verifier over the store. */
@@ -127,7 +139,20 @@ export function credentialVerifier(dependencies: CredentialDependencies): Creden
     eabKey: (endpoint, reference, sourceAddress) => findEabKey(parts, endpoint, reference, sourceAddress),
     eabNames: (endpoint, eabKeyId) => namePolicyOf(dependencies.store, endpoint, eabKeyId),
     acmeOrder: (endpoint, order) => acmeOrderFact(dependencies.store, endpoint, order),
+    attested: (endpoint, evidenceId) => attestedFact(dependencies, endpoint, evidenceId),
+    batch: (batchId, actor) => asVerified({ kind: 'batch', batchId, actor }),
   };
+}
+
+async function attestedFact(
+  { gate }: CredentialDependencies,
+  endpoint: Endpoint,
+  evidenceId: string,
+): Promise<AttestedFact> {
+  const appraisal = await gate?.recall(evidenceId, endpoint);
+  if (appraisal?.verdict === 'affirmed') return asVerified({ kind: 'evidence', appraisal });
+  const because = appraisal ? appraisal.findings : ['evidence-used'];
+  throw new PolicyError('evidence-refused', `attestation refused: ${because.join(', ')}`);
 }
 
 interface PresentedPassword {

@@ -41,6 +41,10 @@ export interface ProvedOrder {
   readonly eabKeyId: string | undefined;
   /** Names as texts of GeneralName in lower case (`dns:…`, `ip:…`). */
   readonly names: readonly string[];
+  /** Names of the same form that evidence proves: no key has to vouch for them. */
+  readonly attestedNames?: readonly string[];
+  /** Common names besides the DNS names, lower case: what evidence calls the device. */
+  readonly commonNames?: readonly string[];
   readonly replaces: string | undefined;
 }
 
@@ -87,7 +91,7 @@ export async function namePolicyOf(store: Store, endpoint: Endpoint, eabKeyId: s
 
 /** The fact of an order; for names that no challenge was answered for, the key is asked once more. */
 export async function acmeOrderFact(store: Store, endpoint: Endpoint, order: ProvedOrder): Promise<AcmeOrderFact> {
-  const { eabKeyId, names } = order;
+  const { eabKeyId, names, attestedNames = [], commonNames = [], ...rest } = order;
   if (eabKeyId !== undefined) {
     const policy = await namePolicyOf(store, endpoint, eabKeyId);
     const vouches = (name: string): boolean =>
@@ -95,7 +99,14 @@ export async function acmeOrderFact(store: Store, endpoint: Endpoint, order: Pro
     if (!names.every(vouches))
       throw new PolicyError('not-authorized', 'the key of the account does not vouch for the names of the order');
   }
-  return asVerified<AcmeOrderFact>({ kind: 'acme-order', ...order, names: new Set(names) });
+  const dnsNames = names.filter((name) => name.startsWith('dns:')).map((name) => name.slice(4));
+  return asVerified<AcmeOrderFact>({
+    kind: 'acme-order',
+    ...rest,
+    eabKeyId,
+    names: new Set([...names, ...attestedNames]),
+    commonNames: new Set([...dnsNames, ...commonNames]),
+  });
 }
 
 function isUsable(row: SharedSecretRow, endpoint: Endpoint, now: number): boolean {

@@ -1,10 +1,12 @@
 import type { KeyRules } from '../authority/profile.ts';
 import type { AcmeSettings } from './acme-settings.ts';
+import type { AttestationDoorSettings } from './attestation-settings.ts';
+import type { AttestationPolicy, AttestationSettings } from './attestation-policy.ts';
 import type { CmpSettings } from './cmp-settings.ts';
 import type { ScepSettings } from './scep-settings.ts';
 
 /** The carriers an enrolment can come by. */
-export const PROTOCOLS = ['scep', 'est', 'cmp', 'acme', 'adapter'] as const;
+export const PROTOCOLS = ['scep', 'est', 'cmp', 'acme', 'attestation', 'batch', 'adapter'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The kinds of fact an endpoint may accept as proof of who asks. */
@@ -19,6 +21,9 @@ export const AUTHENTICATORS = [
   'ra',
   'acme-order',
   'eab',
+  'idevid',
+  'evidence',
+  'batch',
 ] as const;
 /**
  * `password`: a one-time or per-device secret made here. `static-password`: one secret for the devices on its list.
@@ -26,6 +31,8 @@ export const AUTHENTICATORS = [
  * decider says yes. `mac`: a MAC under a secret made here (CMP). `certificate`: a certificate of this tenant's own CAs (renewal).
  * `anchored-certificate`: a certificate under one of the tenant's client trust anchors. `ra`: a registration authority.
  * `acme-order`: challenges answered for every name of an ACME order. `eab`: the key an ACME account is bound to vouches for them.
+ * `idevid`: a manufacturer's certificate under an anchor of that purpose. `evidence`: evidence that was affirmed is itself who
+ * asks. `batch`: an operator hands the requests in.
  */
 export type Authenticator = (typeof AUTHENTICATORS)[number];
 
@@ -34,11 +41,9 @@ export const EST_AUTHENTICATORS = [
   'password',
   'certificate',
   'anchored-certificate',
+  'idevid',
   'ra',
 ] as const satisfies readonly Authenticator[];
-
-/** What an endpoint asks of attestation before a first certificate. */
-export type AttestationMode = 'off' | 'observe' | 'enforce';
 
 /** One admission rule in CEL; it must yield `true` for the enrolment to go on. */
 export interface AdmissionRule {
@@ -59,6 +64,16 @@ export interface EstSettings {
   readonly serverKeyGeneration: boolean;
   /** What GET /csrattrs answers: nothing, the plain attributes, or the RFC 9908 template. */
   readonly csrAttributes: 'none' | 'attributes' | 'template';
+  /**
+   * What keeps evidence in a request from being an old one: a nonce that the device asks for (`nonce`, also where nothing is
+   * said), or one that both ends derive from the TLS 1.3 connection, without asking (`exporter`).
+   */
+  readonly freshness?: 'nonce' | 'exporter';
+}
+
+/** What an endpoint opens to batches of requests that an operator hands in. */
+export interface BatchSettings {
+  readonly authenticators: readonly 'batch'[];
 }
 
 /** What of an endpoint an administrator writes. */
@@ -69,8 +84,10 @@ export interface EndpointSettings {
     readonly scep?: ScepSettings;
     readonly cmp?: CmpSettings;
     readonly acme?: AcmeSettings;
+    readonly attestation?: AttestationDoorSettings;
+    readonly batch?: BatchSettings;
   };
-  readonly attestation: AttestationMode;
+  readonly attestation: AttestationSettings;
   readonly admission: readonly AdmissionRule[];
   /** Who approves: nobody, always an operator, or an operator when the CEL expression yields `true`. */
   readonly approval: 'automatic' | 'manual' | { readonly when: string };
@@ -93,7 +110,8 @@ export interface ExternalDecider {
 }
 
 /** A label under which devices enrol: tenant, profile, authority and the doors that are open. */
-export interface Endpoint extends EndpointSettings {
+export interface Endpoint extends Omit<EndpointSettings, 'attestation'> {
+  readonly attestation: AttestationPolicy;
   readonly id: string;
   readonly tenant: string;
   /** `[a-z0-9-]{1,63}`, unique per installation. */
@@ -119,6 +137,8 @@ export function authenticatorsOf({ protocols }: Endpoint, protocol: Protocol): r
     case 'scep':
     case 'cmp':
     case 'acme':
+    case 'attestation':
+    case 'batch':
       return protocols[protocol]?.authenticators ?? [];
     case 'adapter':
       return [];

@@ -6,9 +6,11 @@ import { compileRule } from '../policy/rule.ts';
 import { parseNetwork } from '../outside/networks.ts';
 import { requireResolver } from '../outside/resolver.ts';
 import { newId } from '../store/id.ts';
+import type { Rows } from '../store/rows.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
 import type { AcmeSettings } from './acme-settings.ts';
+import { attestationPolicy } from './attestation-policy.ts';
 import type { Endpoint, EndpointDirectory, EndpointSettings } from './endpoint.ts';
 import { deciderUrl } from './external-decider.ts';
 import type { EndpointRow, EnrollmentTables } from './tables.ts';
@@ -66,11 +68,12 @@ export async function updateEndpoint(
   id: string,
   revision: number,
   settings: EndpointSettings,
+  issuance: { readonly profile?: string; readonly authority?: string } = {},
 ): Promise<void> {
   await requireSettings(settings);
   const result = await tx
     .forTenant<EnrollmentTables>(tenant)
-    .updateTable('endpoints', { settings: JSON.stringify(settings), revision: revision + 1 })
+    .updateTable('endpoints', { ...issuance, settings: JSON.stringify(settings), revision: revision + 1 })
     .where('id', '=', id)
     .where('revision', '=', revision)
     .executeTakeFirst();
@@ -86,6 +89,52 @@ export async function moveEndpoints(tx: Unit, tenant: string, from: string, to: 
     .where('authority', '=', from)
     .executeTakeFirst();
   return Number(result.numUpdatedRows);
+}
+
+/** Endpoints of a tenant in order of id, after `after`. */
+export function pageOfEndpoints(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  page: { readonly after: string | undefined; readonly limit: number },
+): Promise<EndpointRow[]> {
+  return rows
+    .forTenant<EnrollmentTables>(tenant)
+    .selectFrom('endpoints')
+    .selectAll()
+    .$if(page.after !== undefined, (query) => query.where('id', '>', page.after!))
+    .orderBy('id')
+    .limit(page.limit)
+    .execute();
+}
+
+/** The endpoint of a tenant with this label. */
+export function findEndpoint(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  label: string,
+): Promise<EndpointRow | undefined> {
+  return rows
+    .forTenant<EnrollmentTables>(tenant)
+    .selectFrom('endpoints')
+    .selectAll()
+    .where('label', '=', label)
+    .executeTakeFirst();
+}
+
+/** Labels of the endpoints that one authority issues for. */
+export async function usersOfAuthority(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  authority: string,
+): Promise<string[]> {
+  const found = await rows
+    .forTenant<EnrollmentTables>(tenant)
+    .selectFrom('endpoints')
+    .select('label')
+    .where('authority', '=', authority)
+    .orderBy('label')
+    .execute();
+  return found.map(({ label }) => label);
 }
 
 /**
@@ -145,8 +194,10 @@ export class StoredEndpoints implements EndpointDirectory {
     const profile = await this.#profiles.get(row.tenant, row.profile);
     const known = this.#parsed.get(row.id);
     if (known?.revision === row.revision && known.keyRules === profile.keys) return known;
+    const settings = JSON.parse(row.settings) as EndpointSettings;
     const fresh: Endpoint = {
-      ...(JSON.parse(row.settings) as EndpointSettings),
+      ...settings,
+      attestation: attestationPolicy(settings.attestation),
       id: row.id,
       tenant: row.tenant,
       label: row.label,

@@ -50,6 +50,7 @@ export function newRow({ request, principal, key }: Asked, status: EnrollmentSta
     lease_until: null,
     certificate: null,
     replaces: principal.renews ?? null,
+    evidence: null,
     reason: null,
     detail: null,
     decided_by: null,
@@ -190,6 +191,10 @@ function describeFact(fact: Fact): string {
       return `decision of ${fact.decider}`;
     case 'acme-order':
       return `acme-account ${fact.accountId}`;
+    case 'evidence':
+      return `evidence ${fact.appraisal.evidenceId}`;
+    case 'batch':
+      return `batch ${fact.batchId}`;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Certificate } from '../x509/certificate.ts';
+import type { Appraisal } from './ports.ts';
 
 /**
  * Proofs, verified. A carrier cannot make one up: each is built by the verifier of this folder that checked it, and the
@@ -18,7 +19,7 @@ interface CheckedCertificate extends Verified {
   /** Lower-case hex SHA-256 of the certificate. */
   readonly fingerprint: string;
   /** Where its path ends: this tenant's own authorities, or a trust anchor of the named purpose. */
-  readonly origin: 'own' | 'client-anchor' | 'ra-anchor';
+  readonly origin: 'own' | 'client-anchor' | 'ra-anchor' | 'idevid-anchor';
   /** The stored certificate, when we issued it. */
   readonly certificateId: string | undefined;
   /** The profile it was issued under, when we issued it to a device: the only one it renews under. */
@@ -27,6 +28,8 @@ interface CheckedCertificate extends Verified {
   readonly deviceId: string | undefined;
   /** True when it carries id-kp-cmcRA or stands on the endpoint's list of registration authorities. */
   readonly registrationAuthority: boolean;
+  /** What the gate made of a manufacturer's certificate (`idevid-anchor`). */
+  readonly identity?: Appraisal;
 }
 
 /** A client certificate whose private key the TLS handshake proved. */
@@ -57,6 +60,8 @@ export interface PasswordFact extends Verified {
   /** The device name the secret is limited to; `undefined` limits nothing. */
   readonly subject: string | undefined;
   readonly username: string;
+  /** A ticket of the attestation front door: the evidence it was given for, and the key that holds for. */
+  readonly attested?: AttestedBeforehand;
 }
 
 /** A MAC under a secret of this endpoint (CMP). */
@@ -72,6 +77,15 @@ export interface MacFact extends Verified {
   readonly boundKey: string | undefined;
   /** The device name the secret is limited to; `undefined` limits nothing. */
   readonly subject: string | undefined;
+  /** A ticket of the attestation front door, as {@link PasswordFact.attested}. */
+  readonly attested?: AttestedBeforehand;
+}
+
+/** What a ticket of the attestation front door stands for. */
+export interface AttestedBeforehand {
+  readonly evidenceId: string;
+  /** Lower-case hex SHA-256 of the only SubjectPublicKeyInfo it admits. */
+  readonly spkiSha256: string;
 }
 
 /** The endpoint's external decider said yes to this request. */
@@ -94,11 +108,27 @@ export interface AcmeOrderFact extends Verified {
   readonly eabKeyId: string | undefined;
   /** The names that are proved, as texts of GeneralName in lower case: the request may hold these and no other. */
   readonly names: ReadonlySet<string>;
+  /** What the common name may be, lower case. */
+  readonly commonNames: ReadonlySet<string>;
   /** The certificate of ours that the order replaces (RFC 9773 §5), when its names are the same. */
   readonly replaces: string | undefined;
 }
 
-export type Fact = CertificateFact | PasswordFact | MacFact | ExternalDecisionFact | AcmeOrderFact;
+/** Evidence that the gate affirmed beforehand, as the only proof of who asks. */
+export interface AttestedFact extends Verified {
+  readonly kind: 'evidence';
+  readonly appraisal: Appraisal;
+}
+
+/** An operator hands the request in with others. */
+export interface BatchFact extends Verified {
+  readonly kind: 'batch';
+  readonly batchId: string;
+  /** Who made the batch, as audit entries name them. */
+  readonly actor: string;
+}
+
+export type Fact = CertificateFact | PasswordFact | MacFact | ExternalDecisionFact | AcmeOrderFact | AttestedFact | BatchFact;
 
 /** Brands what a verifier of this folder has checked. */
 export function asVerified<F extends Fact>(fact: Unverified<F>): F {

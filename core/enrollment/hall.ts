@@ -1,7 +1,9 @@
 import { certificateDer } from '../authority/certificates.ts';
 import { InternalError, PolicyError } from '../errors/muster-error.ts';
+import type { Unit } from '../store/store.ts';
 import { accept, idempotencyKey, possibleKeys, storedPrincipal, type Principal } from './accept.ts';
 import { admit, type AdmissionPorts } from './admit.ts';
+import { attest, type Attestation, recordEvidence } from './attest.ts';
 import { Continuation, issued, type ContinuationDependencies } from './continuation.ts';
 import { authenticatorsOf } from './endpoint.ts';
 import {
@@ -18,7 +20,7 @@ import {
 import { finishEach, interruptedEnrollments } from './interrupted.ts';
 import { Issuance, type Prepared } from './issuance.ts';
 import type { Outcome } from './outcome.ts';
-import type { Approvals } from './ports.ts';
+import type { Approvals, AttestationGate } from './ports.ts';
 import { refusalOf, rejected, rejectionHolds, rejectionOf, type Refusal } from './refusal.ts';
 import type { EnrollmentRequest, RestoredRequest } from './request.ts';
 import { enrollmentByKey } from './statements.ts';
@@ -45,12 +47,17 @@ export interface PollQuery extends Pick<
 
 /** What the hall stands on. */
 export interface HallDependencies extends ContinuationDependencies, AdmissionPorts {
+  /** Absent where none is wired: then evidence cannot be accepted. */
+  readonly gate: AttestationGate | undefined;
   readonly approvals: Approvals;
   readonly observer: EnrollmentObserver;
 }
 
 /** How long a repeat is answered with the certificate it got. */
 const REPLAY_WINDOW_MS = 24 * 3_600_000;
+
+/** One enrolment under way, with what attestation says of it. */
+type AttestedAsked = Asked & { readonly attestation: Attestation };
 
 /** What this process works on under one name; only what was asked can be joined by a repeat. */
 type UnderWay =
@@ -259,17 +266,30 @@ export class Hall {
     }
   }
 
+  /** Attested first: the verdict is recorded whatever becomes of the request. */
   async #fresh(asked: Asked, supersedes: EnrollmentRow | undefined): Promise<Outcome> {
+    const attested = { ...asked, attestation: await attest(asked.request, asked.principal, this.#dependencies.gate) };
+    try {
+      return await this.#attested(attested, supersedes);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      return this.#refuse(attested, refusal);
+    }
+  }
+
+  async #attested(asked: AttestedAsked, supersedes: EnrollmentRow | undefined): Promise<Outcome> {
     const { store, approvals } = this.#dependencies;
-    const { request, principal } = asked;
-    const { needsOperator, findings } = await admit(request, principal, this.#dependencies);
+    const { request, principal, attestation } = asked;
+    const { needsOperator, findings } = await admit(request, principal, attestation, this.#dependencies);
     const now = store.clock.now();
     const prepared = await this.#issuance.prepare(request, principal, now);
     if (!needsOperator) return this.#issue(asked, supersedes, prepared, findings);
     // What was prepared is thrown away: no operator is asked about what could not be issued anyway.
-    const row = newRow(asked, 'pending', now);
+    const row = { ...newRow(asked, 'pending', now), evidence: attestation.restsOn ?? null };
     const inserted = await store.unit(async (tx) => {
       if (!(await insertAsked(tx, asked, row, supersedes))) return false;
+      await this.#recordEvidence(tx, asked, row, true);
       await rememberWaiting(tx, row.id, request);
       const details = { findings: [...findings] };
       await recordEnrollmentEvent(tx, row, { action: 'enrollment.pending', outcome: 'success', details, at: now });
@@ -281,7 +301,7 @@ export class Hall {
   }
 
   async #issue(
-    asked: Asked,
+    asked: AttestedAsked,
     supersedes: EnrollmentRow | undefined,
     prepared: Prepared,
     findings: readonly string[],
@@ -290,18 +310,20 @@ export class Hall {
     const now = store.clock.now();
     const { tbsDer: tbs, serialNumber: serial_number } = prepared.linted.certificate;
     const lease = this.#continuation.lease(now);
-    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...lease, serial_number, tbs };
+    const evidence = asked.attestation.restsOn ?? null;
+    const row: EnrollmentRow = { ...newRow(asked, 'signing', now), ...lease, serial_number, tbs, evidence };
     await faultPoint?.('before-unit-1');
     // Unit 1: from here on the store knows the serial number, whatever becomes of this process.
     const inserted = await store.unit(async (tx) => {
       if (!(await insertAsked(tx, asked, row, supersedes))) return false;
+      await this.#recordEvidence(tx, asked, row, true);
       if (findings.length === 0) return true;
       const details = { findings: [...findings] };
       await recordEnrollmentEvent(tx, row, { action: 'enrollment.observed', outcome: 'success', details, at: now });
       return true;
     });
     if (!inserted) return this.#answer(asked);
-    return issued(await this.#issuance.signAndRecord(row, prepared), false);
+    return issued(await this.#issuance.signAndRecord(row, prepared, asked.request.onIssued), false);
   }
 
   async #replay(asked: Asked, existing: EnrollmentRow): Promise<Outcome> {
@@ -322,13 +344,20 @@ export class Hall {
     return issued({ enrollmentId: id, certificateId, certificate }, true);
   }
 
-  async #refuse(asked: Asked, refusal: Refusal): Promise<Outcome> {
+  #recordEvidence(tx: Unit, asked: AttestedAsked, row: EnrollmentRow, admitted: boolean): Promise<void> {
+    const { request, principal, attestation } = asked;
+    const decided = { request, principal, admitted, enrollment: row.id, at: row.created_at };
+    return recordEvidence(tx, this.#dependencies.gate, attestation, decided);
+  }
+
+  async #refuse(asked: Asked | AttestedAsked, refusal: Refusal): Promise<Outcome> {
     const { store } = this.#dependencies;
     const at = store.clock.now();
     const { reason, message } = refusal;
     const row: EnrollmentRow = { ...newRow(asked, 'rejected', at), reason, detail: message };
     const inserted = await store.unit(async (tx) => {
       const recorded = await insertRejected(tx, row);
+      if ('attestation' in asked) await this.#recordEvidence(tx, asked, row, false);
       const details = { reason, message };
       await recordEnrollmentEvent(tx, row, { action: 'enrollment.rejected', outcome: 'refused', details, at });
       return recorded;

@@ -6,7 +6,7 @@ import { lintCertificate, type Linted } from '../authority/lint.ts';
 import type { Profile } from '../authority/profile.ts';
 import type { ProfileDirectory } from '../authority/profiles.ts';
 import { prepareCertificate, PRIVILEGED_PURPOSES } from '../authority/prepare.ts';
-import { InternalError, PolicyError } from '../errors/muster-error.ts';
+import { InternalError, PolicyError, StateError } from '../errors/muster-error.ts';
 import { newId } from '../store/id.ts';
 import type { Store, Unit } from '../store/store.ts';
 import { subjectAltName, type TbsCertificate } from '../x509/certificate.ts';
@@ -64,6 +64,7 @@ export class Issuance {
       authorities.issuer(tenant, authority),
       profiles.get(tenant, profileId),
     ]);
+    if (issuer.isRevoked) throw new StateError('authority-retired', 'the authority of this endpoint is revoked');
     requireNoPrivilegeByProxy(profile, principal);
     await this.#requireNewKey(profile, request, principal.renews);
     return { issuer, linted: prepareCertificate(profile, issuer, request, now) };
@@ -88,13 +89,21 @@ export class Issuance {
    * Signs outside any transaction, then records by compare-and-set: whoever comes second answers what the first stored.
    * @throws UpstreamError when the token or the store is away; the enrolment stays `signing` and is resumed later.
    */
-  async signAndRecord(row: EnrollmentRow, { linted, issuer }: Prepared): Promise<Issued> {
+  async signAndRecord(
+    row: EnrollmentRow,
+    { linted, issuer }: Prepared,
+    onIssued?: EnrollmentRequest['onIssued'],
+  ): Promise<Issued> {
     const { faultPoint, store } = this.#dependencies;
     await faultPoint?.('after-unit-1');
     const der = await (await issuer.caKey()).signCertificate(linted, row.tenant);
     await faultPoint?.('after-sign');
     const certificateId = newId();
-    const won = await store.unit((tx) => this.#record(tx, row, certificateId, { ...linted.certificate, der }));
+    const won = await store.unit(async (tx) => {
+      if (!(await this.#record(tx, row, certificateId, { ...linted.certificate, der }))) return false;
+      await onIssued?.(tx, certificateId);
+      return true;
+    });
     await faultPoint?.('after-unit-2');
     return won ? { enrollmentId: row.id, certificateId, certificate: der } : this.#stored(row);
   }
@@ -105,7 +114,13 @@ export class Issuance {
     if ((await tx.affected(markIssued, { tenant, id, certificate: certificateId, now })) !== 1) return false;
     const identity = { tenant, name: row.device_name };
     const notAfter = certificate.notAfter.getTime();
-    const device = await this.#dependencies.inventory.recordIssued(tx, identity, { certificateId, notAfter, at: now });
+    const device = await this.#dependencies.inventory.recordIssued(tx, identity, {
+      enrollmentId: id,
+      certificateId,
+      notAfter,
+      evidenceId: row.evidence ?? undefined,
+      at: now,
+    });
     const origin = {
       id: certificateId,
       tenant,
@@ -172,6 +187,7 @@ function issuedEntry(row: EnrollmentRow, { certificateId, certificate, device, a
       spkiSha256: row.spki_sha256,
       notAfter: certificate.notAfter.getTime(),
       replaces: row.replaces,
+      ...(row.evidence !== null && { evidence: row.evidence }),
     },
   };
 }

@@ -7,7 +7,7 @@ import { asVerified, type MacFact } from './facts.ts';
 import { lockedOut, type LockOut } from './lock-out.ts';
 import { openSecret } from './sealed-secrets.ts';
 import { findMacSecret } from './secrets.ts';
-import { serves, usableState } from './stored-passwords.ts';
+import { attestedBy, serves, usableState } from './stored-passwords.ts';
 import type { SharedSecretRow } from './tables.ts';
 
 /** What MAC secrets are found with. */
@@ -66,5 +66,6 @@ function macFact(row: SharedSecretRow, reference: string): MacFact {
     state: usableState(row),
     boundKey: row.bound_key ?? undefined,
     subject: row.subject ?? undefined,
+    ...attestedBy(row),
   });
 }

@@ -1,5 +1,6 @@
 import { columnTypes } from '../store/column-types.ts';
 import type { Migration } from '../store/migrations.ts';
+import { evidenceMigrations } from './evidence-migrations.ts';
 import { secretMigrations } from './secret-migrations.ts';
 import { waitingRequestMigrations } from './waiting-requests.ts';
 
@@ -106,4 +107,5 @@ export const enrollmentMigrations: readonly Migration[] = [
   },
   ...secretMigrations,
   ...waitingRequestMigrations,
+  ...evidenceMigrations,
 ];

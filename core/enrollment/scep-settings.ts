@@ -23,6 +23,7 @@ export const SCEP_AUTHENTICATORS = [
   'webhook',
   'certificate',
   'anchored-certificate',
+  'idevid',
   'ra',
 ] as const satisfies readonly Authenticator[];
 

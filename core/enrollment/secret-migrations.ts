@@ -26,4 +26,13 @@ export const secretMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    id: 'enrollment-secrets-0002',
+    // Tickets: the evidence that was appraised before there was a request, and the key it was given for.
+    async up(db, engine) {
+      const { textKey } = columnTypes(engine);
+      await db.schema.alterTable('shared_secrets').addColumn('evidence', textKey).execute();
+      await db.schema.alterTable('shared_secrets').addColumn('spki_sha256', textKey).execute();
+    },
+  },
 ];

@@ -6,6 +6,7 @@ import { newId } from '../store/id.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
 import { requirePatterns } from './device-patterns.ts';
+import type { AttestedBeforehand } from './facts.ts';
 import type { EnrollmentTables, SharedSecretRow } from './tables.ts';
 
 /** Octets of randomness in a secret we make: 160 bits, so that a keyed hash of it cannot be guessed. */
@@ -19,6 +20,8 @@ export interface NewSecret {
   readonly endpoint: string;
   readonly lifetimeSeconds: number;
   readonly createdBy: string;
+  /** Makes it a ticket: it stands for evidence, and admits this key alone. */
+  readonly attested?: AttestedBeforehand;
 }
 
 /** What a new secret shall open. */
@@ -101,6 +104,8 @@ export async function insertSecret(tx: Unit, now: number, request: NewSecret, pa
       sealed: parts.sealed ?? null,
       scrypt: parts.scrypt ?? null,
       allowed: parts.allowed === undefined ? null : JSON.stringify(parts.allowed),
+      evidence: request.attested?.evidenceId ?? null,
+      spki_sha256: request.attested?.spkiSha256 ?? null,
       state: 'free',
       bound_key: null,
       expires_at: expiresAt,
@@ -178,7 +183,7 @@ export async function revokeSecret(tx: Unit, tenant: string, id: string): Promis
 }
 
 /** What an administrator sees of a secret: everything but the secret. */
-export type SecretDescription = Omit<SharedSecretRow, 'secret_hmac' | 'bound_key' | 'sealed' | 'scrypt'>;
+export type SecretDescription = Omit<SharedSecretRow, 'secret_hmac' | 'bound_key' | 'sealed' | 'scrypt' | 'spki_sha256'>;
 
 /** The secrets of a tenant in order of id, after `after`. */
 export function listSecrets(
@@ -198,6 +203,7 @@ export function listSecrets(
       'subject',
       'reference',
       'allowed',
+      'evidence',
       'state',
       'expires_at',
       'created_by',

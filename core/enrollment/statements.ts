@@ -47,6 +47,7 @@ export const insertEnrollment = statement<EnrollmentTables>()(
         lease_until: p.lease_until,
         certificate: p.certificate,
         replaces: p.replaces,
+        evidence: p.evidence,
         reason: p.reason,
         detail: p.detail,
         decided_by: p.decided_by,

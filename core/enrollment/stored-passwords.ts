@@ -1,5 +1,5 @@
 import type { Endpoint } from './endpoint.ts';
-import { asVerified, type PasswordFact } from './facts.ts';
+import { asVerified, type AttestedBeforehand, type PasswordFact } from './facts.ts';
 import type { SharedSecretRow } from './tables.ts';
 
 /** A secret that is found by its text: no MAC secret, no key. */
@@ -29,7 +29,14 @@ export function passwordFact(row: StoredPassword, username: string): PasswordFac
     boundKey: row.bound_key ?? undefined,
     subject: row.subject ?? undefined,
     username,
+    ...attestedBy(row),
   });
+}
+
+/** What a ticket stands for; nothing where the secret is none. */
+export function attestedBy({ evidence, spki_sha256 }: SharedSecretRow): { readonly attested?: AttestedBeforehand } {
+  if (evidence === null || spki_sha256 === null) return {};
+  return { attested: { evidenceId: evidence, spkiSha256: spki_sha256 } };
 }
 
 /** The state of a secret that serves, as a fact says it. */

@@ -53,6 +53,8 @@ export interface EnrollmentRow {
   lease_until: number | null;
   certificate: string | null;
   replaces: string | null;
+  /** The evidence it rests on; null where none counted. */
+  evidence: string | null;
   reason: ReasonCode | null;
   detail: string | null;
   decided_by: string | null;
@@ -90,6 +92,9 @@ export interface SharedSecretRow {
   username: string | null;
   /** The only device name it may enrol; null admits any. */
   subject: string | null;
+  /** Of a ticket of the attestation front door: the evidence it was given for, and the SHA-256 (hex) of the only key it admits. */
+  evidence: string | null;
+  spki_sha256: string | null;
   state: 'free' | 'bound' | 'spent' | 'revoked';
   bound_key: string | null;
   expires_at: number;
@@ -100,8 +105,12 @@ export interface SharedSecretRow {
 export interface TrustAnchorRow {
   id: string;
   tenant: string;
-  purpose: 'client' | 'ra';
+  /** `client`, `ra`: who may ask. The others are the attestation gate's. */
+  purpose: string;
   name: string;
+  /** DER; of an anchor that is a bare key, its SubjectPublicKeyInfo. */
   certificate: Uint8Array;
+  /** What the gate was told of it, JSON. */
+  settings: string | null;
   created_at: number;
 }

@@ -21,7 +21,7 @@ import { type Extension, extensionsSchema } from './extensions.ts';
 import { assembleSigned } from './certificate.ts';
 import { FOREIGN } from './foreign-limits.ts';
 import { type Name, nameSchema } from './name.ts';
-import { REQUEST_ATTRIBUTE } from './oids.ts';
+import { EXTENSION, REQUEST_ATTRIBUTE } from './oids.ts';
 import { type SubjectPublicKeyInfo, subjectPublicKeyInfoSchema } from './public-key.ts';
 import {
   type SignatureAlgorithm,
@@ -134,18 +134,30 @@ export function encodeCertificationRequestInfo(info: CertificationRequestInfo): 
 }
 
 /**
- * The DER of a request as it may be kept: a challengePassword is taken out, and what was signed no longer verifies then.
- * Without one, the request itself.
+ * The DER of a request as it may be kept: challengePassword and evidence are taken out, the one a secret, the other for the gate
+ * to keep or to forget; what was signed no longer verifies then. Without them, the request itself.
  */
-export function withoutChallengePassword(request: CertificationRequest): Uint8Array {
-  if (request.challengePassword === undefined) return request.der;
-  const attributes = request.attributes.filter(({ type }) => type !== REQUEST_ATTRIBUTE.challengePassword);
+export function requestToKeep(request: CertificationRequest): Uint8Array {
+  const extensions = request.requestedExtensions.filter(({ oid: kind }) => kind !== EXTENSION.attestation);
+  const carriesEvidence = extensions.length < request.requestedExtensions.length;
+  const kept = request.attributes.filter(
+    ({ type }) => !NEVER_KEPT.has(type) && !(carriesEvidence && EXTENSION_REQUESTS.has(type)),
+  );
+  if (kept.length === request.attributes.length) return request.der;
+  const asked = carriesEvidence && extensions.length > 0 ? [extensionRequestAttribute(extensions)] : [];
+  const attributes = [...kept, ...asked];
   return assembleSigned(
     encodeCertificationRequestInfo({ ...request, attributes }),
     request.signatureAlgorithm,
     request.signature,
   );
 }
+
+const NEVER_KEPT: ReadonlySet<string> = new Set([REQUEST_ATTRIBUTE.challengePassword, REQUEST_ATTRIBUTE.attestation]);
+const EXTENSION_REQUESTS: ReadonlySet<string> = new Set([
+  REQUEST_ATTRIBUTE.extensionRequest,
+  REQUEST_ATTRIBUTE.msCertificateExtensions,
+]);
 
 /** The extensionRequest attribute (RFC 2985 §5.4.2). */
 export function extensionRequestAttribute(extensions: readonly Extension[]): RequestAttribute {

@@ -51,6 +51,8 @@ export const EXTENSION = {
   inhibitAnyPolicy: '2.5.29.54',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
   subjectInfoAccess: '1.3.6.1.5.5.7.1.11',
+  /** Of a CertTemplate alone: see {@link REQUEST_ATTRIBUTE}. */
+  attestation: '1.2.840.113549.1.9.16.2.59',
   ocspNoCheck: '1.3.6.1.5.5.7.48.1.5',
 } as const;
 
@@ -71,6 +73,7 @@ export const KEY_PURPOSE = {
   ipsecIntermediate: '1.3.6.1.5.5.8.2.2',
   msSmartCardLogon: '1.3.6.1.4.1.311.20.2.2',
   tcgEkCertificate: '2.23.133.8.1',
+  tcgAkCertificate: '2.23.133.8.3',
 } as const;
 
 /** Access methods of authorityInfoAccess and subjectInfoAccess (RFC 5280 §4.2.2), dotted. */
@@ -92,6 +95,8 @@ export const REQUEST_ATTRIBUTE = {
   challengePassword: '1.2.840.113549.1.9.7',
   extensionRequest: '1.2.840.113549.1.9.14',
   msCertificateExtensions: '1.3.6.1.4.1.311.2.1.14',
+  /** id-aa-attestation (draft-ietf-lamps-csr-attestation); the number was allocated early as id-aa-evidence. */
+  attestation: '1.2.840.113549.1.9.16.2.59',
 } as const;
 
 /** Public-key algorithms of SubjectPublicKeyInfo (RFC 3279, RFC 5480, RFC 8410, RFC 9881), dotted. */

@@ -1,5 +1,5 @@
 import { decode, encode } from '../asn1/codec.ts';
-import { any, explicit, octetString, oid, optional, sequence, utf8String } from '../asn1/schema.ts';
+import { any, choice, explicit, implicit, octetString, oid, optional, sequence, utf8String } from '../asn1/schema.ts';
 import { OTHER_NAME } from './oids.ts';
 
 /** The otherName alternative of a GeneralName: its type-id, and the DER of the value inside the [0] tag. */
@@ -21,6 +21,11 @@ export interface PermanentIdentifier {
 }
 
 const hardwareModuleName = sequence('HardwareModuleName', { hwType: oid, hwSerialNum: octetString });
+// smallstep's clients and CA write the serial number with the tag [4].
+const foreignHardwareModuleName = sequence('HardwareModuleName', {
+  hwType: oid,
+  hwSerialNum: choice('hwSerialNum', { octets: octetString, tagged: implicit(4, octetString) }),
+});
 const permanentIdentifier = sequence('PermanentIdentifier', {
   identifierValue: optional(utf8String),
   assigner: optional(oid),
@@ -31,7 +36,9 @@ export const otherNameSchema = sequence('OtherName', { typeId: oid, value: expli
 
 /** The HardwareModuleName in an otherName, or undefined for other type-ids. Throws Asn1Error where its value is malformed. */
 export function hardwareModuleNameOf({ typeId, value }: OtherName): HardwareModuleName | undefined {
-  return typeId === OTHER_NAME.hardwareModuleName ? decode(hardwareModuleName, value) : undefined;
+  if (typeId !== OTHER_NAME.hardwareModuleName) return undefined;
+  const { hwType, hwSerialNum } = decode(foreignHardwareModuleName, value);
+  return { hwType, hwSerialNum: hwSerialNum.value };
 }
 
 /** The PermanentIdentifier in an otherName, or undefined for other type-ids. Throws Asn1Error where its value is malformed. */

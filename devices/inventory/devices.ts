@@ -4,6 +4,7 @@ import type { Inventory } from '../../core/enrollment/ports.ts';
 import { newId } from '../../core/store/id.ts';
 import { statement } from '../../core/store/statement.ts';
 import type { Store, Unit } from '../../core/store/store.ts';
+import { noteEnrolled } from './expectations.ts';
 import type { DeviceRow, InventoryTables } from './tables.ts';
 
 /** The inventory as the hall sees it, over the store. */
@@ -13,7 +14,7 @@ export function storedInventory(store: Store): Inventory {
       const [row] = await store.query(deviceByName, { tenant, name });
       return row;
     },
-    async recordIssued(tx, { tenant, name }, { certificateId, notAfter, at }) {
+    async recordIssued(tx, { tenant, name }, { enrollmentId: enrollment, certificateId, notAfter, evidenceId, at }) {
       const [row] = await tx.run(upsertIssued, {
         id: newId(at),
         tenant,
@@ -23,6 +24,7 @@ export function storedInventory(store: Store): Inventory {
         at,
       });
       if (!row) throw new InternalError(`the device of the certificate ${certificateId} was not recorded`);
+      if (evidenceId !== undefined) await noteEnrolled(tx, { tenant, enrollment, device: row.id, at });
       return row.id;
     },
   };

@@ -1,5 +1,6 @@
 import { columnTypes } from '../../core/store/column-types.ts';
 import type { Migration } from '../../core/store/migrations.ts';
+import { manifestMigrations } from './manifest-migrations.ts';
 
 /** The schema of the inventory. */
 export const inventoryMigrations: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const inventoryMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  ...manifestMigrations,
 ];

@@ -1,13 +1,15 @@
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
-import { decode } from '../../core/asn1/codec.ts';
+import { decode, encode } from '../../core/asn1/codec.ts';
+import type { WithDer } from '../../core/asn1/schema.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
-import type { ProofOfPossession } from '../../core/enrollment/request.ts';
+import { carriedEvidence, withoutEvidence } from '../../core/enrollment/carried-evidence.ts';
+import type { Evidence, ProofOfPossession } from '../../core/enrollment/request.ts';
 import type { SignedByFact } from '../../core/enrollment/facts.ts';
 import { subjectAltName } from '../../core/x509/certificate.ts';
 import {
   parseCertificationRequest,
   verifyCertificationRequestAsync,
-  withoutChallengePassword,
+  requestToKeep,
 } from '../../core/x509/certification-request.ts';
 import { EXTENSIONS, type Extension } from '../../core/x509/extensions.ts';
 import type { GeneralName } from '../../core/x509/general-name.ts';
@@ -15,7 +17,7 @@ import { EMPTY_NAME, type Name, namesEqual } from '../../core/x509/name.ts';
 import { octetsEqual } from '../../core/x509/octets.ts';
 import { EXTENSION } from '../../core/x509/oids.ts';
 import type { SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
-import { certId, type CertTemplate, publicKeyOf } from './cert-template.ts';
+import { certId, type CertTemplate, certTemplate, publicKeyOf } from './cert-template.ts';
 import type { CertReqMsg } from './crmf.ts';
 import type { DerivationThread } from './derivation-thread.ts';
 import { CmpFault } from './errors.ts';
@@ -40,7 +42,9 @@ export interface CertificateWish {
     | { readonly kind: 'given'; readonly publicKey: SubjectPublicKeyInfo; readonly proof: ProofOfPossession }
     /** To be made here (RFC 9483 §4.1.6), of this algorithm where one is named. */
     | { readonly kind: 'to-be-made'; readonly algorithm: CertTemplate['publicKey'] };
-  /** CertTemplate or PKCS #10 in DER, free of passwords: what is kept for the operator. */
+  /** What it carries for the attestation gate. */
+  readonly evidence: Evidence | undefined;
+  /** CertTemplate or PKCS #10 in DER, free of passwords and evidence: what is kept for the operator. */
   readonly der: Uint8Array;
 }
 
@@ -71,7 +75,7 @@ export async function readWish(
   }
   const renewed = body.kind === 'kur' ? requireRenewable(exchange, request) : undefined;
   const key = await readKey(derivation, exchange, request, body.kind);
-  const { extensions = [] } = template;
+  const extensions = withoutEvidence(template.extensions ?? []);
   const names = readNames(extensions);
   return {
     certReqId: request.certReq.value.certReqId,
@@ -81,7 +85,8 @@ export async function readWish(
     otherExtensions: extensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
     asksForValidity: template.validity !== undefined,
     key,
-    der: certTemplate.der,
+    evidence: carriedEvidence({ requestedExtensions: template.extensions ?? [] }),
+    der: templateToKeep(certTemplate, extensions),
   };
 }
 
@@ -94,11 +99,18 @@ async function readCertificationRequest(der: Uint8Array): Promise<CertificateWis
     certReqId: NO_CERT_REQ_ID,
     subject: request.subject,
     subjectAltName: readNames(request.requestedExtensions) ?? [],
-    otherExtensions: request.requestedExtensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
+    otherExtensions: withoutEvidence(request.requestedExtensions).filter(({ oid }) => oid !== EXTENSION.subjectAltName),
     asksForValidity: false,
     key: { kind: 'given', publicKey: request.publicKey, proof: 'signature' },
-    der: withoutChallengePassword(request),
+    evidence: carriedEvidence(request),
+    der: requestToKeep(request),
   };
+}
+
+/** The template as it came, or without the evidence in it, which is for the gate to keep or to forget. */
+function templateToKeep({ value, der }: WithDer<CertTemplate>, extensions: readonly Extension[]): Uint8Array {
+  if (extensions === value.extensions || value.extensions === undefined) return der;
+  return encode(certTemplate, { ...value, extensions: extensions.length === 0 ? undefined : extensions });
 }
 
 /** subjectAltName; what else the profile will look at is only seen to be what its type says. */

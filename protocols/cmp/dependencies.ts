@@ -7,6 +7,7 @@ import type { ServiceIdentities } from '../../core/authority/service-identities.
 import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
 import type { EndpointDirectory } from '../../core/enrollment/endpoint.ts';
 import type { Hall } from '../../core/enrollment/hall.ts';
+import type { AttestationGate } from '../../core/enrollment/ports.ts';
 import type { Store } from '../../core/store/store.ts';
 
 /** What CMP stands on. */
@@ -15,6 +16,8 @@ export interface CmpDependencies {
   readonly endpoints: EndpointDirectory;
   readonly credentials: Pick<CredentialVerifier, 'macCredential' | 'signer'>;
   readonly hall: Pick<Hall, 'enroll' | 'poll'>;
+  /** Gives nonces for evidence; without it there are none. */
+  readonly gate?: Pick<AttestationGate, 'challenge'>;
   readonly authorities: Pick<AuthorityDirectory, 'issuer' | 'caCertificates'>;
   /** What takes over from what, and what devices are told because of it. */
   readonly rollovers: Pick<Rollovers, 'trustCertificates' | 'rootUpdate' | 'bridges' | 'predecessors'>;

@@ -191,6 +191,7 @@ function requestFor(
     ...proof,
     der: wish.der,
     facts: factsOf(sender),
+    ...(wish.evidence && { evidence: wish.evidence }),
     sourceAddress,
   };
 }

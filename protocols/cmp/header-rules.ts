@@ -21,9 +21,15 @@ export function checkHeader(
   checkTime(header, strict, clockSkewSeconds, now);
 }
 
-/** RFC 9483 §3.5: the first message of a transaction echoes no nonce. Throws CmpFault. */
-export function checkFirst(header: PkiHeader, { conformance }: Pick<CmpSettings, 'conformance'>): void {
-  if (conformance === 'lightweight' && header.recipNonce !== undefined) {
+/**
+ * RFC 9483 §3.5: the first message of a transaction echoes no nonce, unless a nonce for evidence was asked for in it before
+ * (draft-ietf-lamps-attestation-freshness §6): nothing is remembered of that. Throws CmpFault.
+ */
+export function checkFirst(
+  header: PkiHeader,
+  { conformance, nonceTypes }: Pick<CmpSettings, 'conformance' | 'nonceTypes'>,
+): void {
+  if (conformance === 'lightweight' && nonceTypes === undefined && header.recipNonce !== undefined) {
     throw new CmpFault('badRecipientNonce', 'recipNonce: expected none in the first message');
   }
 }

@@ -19,6 +19,8 @@ export const OPERATION_LABELS = {
   getcertreqtemplate: { body: 'genm', infoType: INFO_TYPE.certReqTemplate },
   getcrls: { body: 'genm', infoType: INFO_TYPE.crlStatusList },
   nested: { body: 'nested' },
+  // draft-ietf-lamps-attestation-freshness §6; the information type is the endpoint's to say.
+  getnonce: { body: 'genm' },
 } as const satisfies Record<string, { readonly body: BodyKind; readonly infoType?: string }>;
 
 /** One operation label. */

@@ -15,6 +15,7 @@ import {
   oid,
   time,
 } from '../../core/asn1/schema.ts';
+import { NONCE_LIFETIME_SECONDS } from '../../core/enrollment/ports.ts';
 import type { Profile } from '../../core/authority/profile.ts';
 import { algorithmIdentifierSchema } from '../../core/cms/algorithm-identifier.ts';
 import { FOREIGN } from '../../core/x509/foreign-limits.ts';
@@ -25,6 +26,7 @@ import { encodeCertReqTemplate } from './cert-req-template.ts';
 import type { CmpDependencies } from './dependencies.ts';
 import { CmpFault } from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import { decodeNonceRequest, encodeNonceResponse } from './freshness.ts';
 import { readCertProfile } from './general-info.ts';
 import { INFO_TYPE } from './oids.ts';
 import type { BodyOf } from './pki-body.ts';
@@ -63,6 +65,7 @@ const languages = sequenceOf(utf8String, { min: 1, max: 16 });
 
 /** id-aes256-CBC without the IV of a message. */
 const AES_256_CBC = { algorithm: '2.16.840.1.101.3.4.1.42' };
+const NO_NONCE = new Uint8Array();
 /** RFC 5646: what statusString is written in. */
 const LANGUAGE = 'en';
 
@@ -74,7 +77,7 @@ const EVERYTHING: readonly InfoTypeAndValue[] = [
   { infoType: INFO_TYPE.caCerts },
 ];
 
-type SupportDependencies = Pick<CmpDependencies, 'rollovers' | 'sightings' | 'profiles' | 'crls'>;
+type SupportDependencies = Pick<CmpDependencies, 'rollovers' | 'sightings' | 'profiles' | 'crls' | 'gate'>;
 
 /** genm (RFC 9810 §5.3.19, RFC 9483 §4.3): what an endpoint tells about itself. It changes nothing. */
 export class SupportMessages {
@@ -144,8 +147,25 @@ export class SupportMessages {
         if (infoValue !== undefined) read(languages, infoValue, 'suppLangTags');
         return { infoValue: encode(languages, [LANGUAGE]) };
       default:
-        return undefined;
+        return this.#nonce(exchange, infoType, infoValue);
     }
+  }
+
+  /**
+   * draft-ietf-lamps-attestation-freshness §6: a nonce for evidence in a later request, empty where the endpoint looks at none.
+   * It is bound to the endpoint and taken once; of the transaction it was asked for in, nothing is remembered.
+   */
+  async #nonce(
+    { endpoint, settings }: Exchange,
+    infoType: string,
+    infoValue: Uint8Array | undefined,
+  ): Promise<{ readonly infoType: string; readonly infoValue: Uint8Array } | undefined> {
+    const { nonceTypes } = settings;
+    if (nonceTypes === undefined || infoType !== nonceTypes.request) return undefined;
+    const octets = infoValue === undefined ? undefined : decodeNonceRequest(infoValue);
+    const { gate } = this.#dependencies;
+    const nonce = gate && endpoint.attestation.mode !== 'off' ? await gate.challenge(endpoint, octets) : NO_NONCE;
+    return { infoType: nonceTypes.response, infoValue: encodeNonceResponse(nonce, NONCE_LIFETIME_SECONDS) };
   }
 
   /** RFC 9483 §4.3.1: those of an authority that takes over are among them. */

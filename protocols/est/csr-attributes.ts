@@ -55,6 +55,12 @@ const certificationRequestInfoTemplate = sequence('CertificationRequestInfoTempl
 });
 const rsaPublicKey = sequence('RSAPublicKey', { modulus: integer, publicExponent: integer });
 
+/** What an endpoint wants csrattrs to say. */
+interface CsrAttributeSettings extends Pick<EstSettings, 'csrAttributes' | 'channelBinding'> {
+  /** Whether a request should carry attestation evidence. */
+  readonly asksForEvidence: boolean;
+}
+
 type AttrOrOid =
   | { readonly kind: 'oid'; readonly value: string }
   | { readonly kind: 'attribute'; readonly value: RequestAttribute };
@@ -64,7 +70,7 @@ type AttrOrOid =
  * RFC 9908 §4 has clients that know it ignore the rest.
  */
 export function encodeCsrAttributes(
-  settings: Pick<EstSettings, 'csrAttributes' | 'channelBinding'>,
+  settings: CsrAttributeSettings,
   keys: KeyRules,
   template: RequestTemplate,
 ): Uint8Array | undefined {
@@ -78,14 +84,18 @@ export function encodeCsrAttributes(
   return encode(csrAttrs, [...plain, { kind: 'attribute', value: inTemplate }]);
 }
 
-/** RFC 7030 §4.5.2: challengePassword where linking is required; RFC 9908 §3.2: one extensionRequest with its values. */
+/**
+ * RFC 7030 §4.5.2: challengePassword where linking is required; RFC 9908 §3.2: one extensionRequest with its values. Evidence is
+ * asked for by its attribute.
+ */
 function requestAttributes(
-  settings: Pick<EstSettings, 'channelBinding'>,
+  settings: Pick<CsrAttributeSettings, 'channelBinding' | 'asksForEvidence'>,
   { extensions }: RequestTemplate,
 ): AttrOrOid[] {
   const attributes: AttrOrOid[] = [];
   if (settings.channelBinding === 'required')
     attributes.push({ kind: 'oid', value: REQUEST_ATTRIBUTE.challengePassword });
+  if (settings.asksForEvidence) attributes.push({ kind: 'oid', value: REQUEST_ATTRIBUTE.attestation });
   if (extensions.length > 0) {
     attributes.push({ kind: 'attribute', value: extensionRequestAttribute(extensions) });
   }

@@ -11,6 +11,7 @@ import {
   encodeKeyAndCertificate,
   MAX_BODY_OCTETS,
 } from './messages.ts';
+import { decodeNonceRequest, FRESHNESS } from './freshness.ts';
 import { MULTIPART_MIXED } from './multipart.ts';
 import { type EnrollmentOperation, OPERATIONS, type OperationName, parsePath, type Route } from './operation.ts';
 import {
@@ -101,9 +102,20 @@ async function answer(service: EstService, request: FastifyRequest, reply: Fasti
     case 'simplereenroll':
     case 'serverkeygen':
       return sendAnswer(reply, await service.enroll(open, callOf(request, operation, connection)), layout);
+    case 'nonce':
+      return sendNonce(reply, await service.nonce(open, nonceOctets(request)));
     case 'fullcmc':
       throw new PeerError('unsupported-operation', 'fullcmc is not offered here');
   }
+}
+
+/** GET says nothing of the nonce it wants; POST may. */
+function nonceOctets(request: FastifyRequest): number | undefined {
+  return request.method === 'POST' ? decodeNonceRequest(bodyOf(request)) : undefined;
+}
+
+function sendNonce(reply: FastifyReply, json: Uint8Array): FastifyReply {
+  return reply.headers({ 'content-type': FRESHNESS, 'cache-control': 'no-store' }).send(asBuffer(json));
 }
 
 function callOf(request: FastifyRequest, operation: EnrollmentOperation, connection: TlsConnection): EnrollmentCall {
@@ -114,6 +126,7 @@ function callOf(request: FastifyRequest, operation: EnrollmentOperation, connect
     authorization: request.headers.authorization,
     certificateChain: connection.certificateChain,
     channelBinding: connection.channelBinding,
+    evidenceNonce: connection.evidenceNonce,
     // V48: of the connection itself, never of a header.
     sourceAddress: request.raw.socket.remoteAddress ?? '',
   };
@@ -148,7 +161,7 @@ function routeOf(request: FastifyRequest): Route {
 // V33: no decompression; the rest is RFC 7030 §4.2.1.
 function requireMediaType(request: FastifyRequest, operation: OperationName): void {
   const expected = OPERATIONS[operation].mediaType;
-  if (expected === undefined) return;
+  if (expected === undefined || request.method !== 'POST') return;
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new PeerError('unsupported-media-type', 'expected no Content-Encoding, found one');

@@ -1,5 +1,6 @@
 import { encodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
+import { withoutEvidence } from '../../core/enrollment/carried-evidence.ts';
 import { type CertificationRequest, parseCertificationRequest } from '../../core/x509/certification-request.ts';
 import { EXTENSIONS, type Extension } from '../../core/x509/extensions.ts';
 import type { GeneralName } from '../../core/x509/general-name.ts';
@@ -24,7 +25,7 @@ const PEM_LABELS = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
 export interface EnrollmentMessage {
   readonly request: CertificationRequest;
   readonly subjectAltName: readonly GeneralName[];
-  /** What it asks for besides subjectAltName. */
+  /** What it asks for besides subjectAltName; evidence asks for nothing. */
   readonly otherExtensions: readonly Extension[];
 }
 
@@ -48,7 +49,9 @@ export function decodeEnrollmentMessage(body: Uint8Array): EnrollmentMessage {
     return {
       request,
       subjectAltName: EXTENSIONS.subjectAltName.find(request.requestedExtensions) ?? [],
-      otherExtensions: request.requestedExtensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
+      otherExtensions: withoutEvidence(request.requestedExtensions).filter(
+        ({ oid }) => oid !== EXTENSION.subjectAltName,
+      ),
     };
   } catch (error) {
     throw decodingFault(error, 'malformed-request');

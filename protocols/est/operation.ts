@@ -1,16 +1,25 @@
+import { FRESHNESS } from './freshness.ts';
+
 /** One operation of EST (RFC 7030 §3.2.2): the methods it takes and, where it takes a body, of which media type. */
 interface Operation {
   readonly methods: readonly string[];
-  readonly mediaType?: 'application/pkcs10' | 'application/pkcs7-mime';
+  readonly mediaType?: 'application/pkcs10' | 'application/pkcs7-mime' | typeof FRESHNESS;
 }
 
 const READ = ['GET', 'HEAD'] as const;
 const SEND = ['POST'] as const;
 
 /** The name of an operation, the last segment of its path. */
-export type OperationName = 'cacerts' | 'simpleenroll' | 'simplereenroll' | 'fullcmc' | 'serverkeygen' | 'csrattrs';
+export type OperationName =
+  | 'cacerts'
+  | 'simpleenroll'
+  | 'simplereenroll'
+  | 'fullcmc'
+  | 'serverkeygen'
+  | 'csrattrs'
+  | 'nonce';
 
-/** The operations in the RFC's order. */
+/** The operations in the RFC's order, then `nonce` of draft-ietf-lamps-attestation-freshness. */
 export const OPERATIONS: Readonly<Record<OperationName, Operation>> = {
   cacerts: { methods: READ },
   simpleenroll: { methods: SEND, mediaType: 'application/pkcs10' },
@@ -18,6 +27,7 @@ export const OPERATIONS: Readonly<Record<OperationName, Operation>> = {
   fullcmc: { methods: SEND, mediaType: 'application/pkcs7-mime' },
   serverkeygen: { methods: SEND, mediaType: 'application/pkcs10' },
   csrattrs: { methods: READ },
+  nonce: { methods: [...READ, ...SEND], mediaType: FRESHNESS },
 };
 
 /** The operations that end in a certificate. */

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 
+import { carriedEvidence } from '../../core/enrollment/carried-evidence.ts';
 import type { Endpoint, EndpointDirectory, EstSettings } from '../../core/enrollment/endpoint.ts';
 import type { Fact } from '../../core/enrollment/facts.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
-import type { EnrollmentRequest, ProofOfPossession } from '../../core/enrollment/request.ts';
+import { type AttestationGate, NONCE_LIFETIME_SECONDS } from '../../core/enrollment/ports.ts';
+import type { EnrollmentRequest, Evidence, ProofOfPossession } from '../../core/enrollment/request.ts';
 import { InternalError, PeerError, PolicyError } from '../../core/errors/muster-error.ts';
 import { type DeviceKey, DeviceKeyMaker } from '../../core/keys/device-key.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
-import { verifyCertificationRequestAsync, withoutChallengePassword } from '../../core/x509/certification-request.ts';
+import { verifyCertificationRequestAsync, requestToKeep } from '../../core/x509/certification-request.ts';
 import { publicKeysEqual, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
+import { encodeNonceResponse } from './freshness.ts';
 import { type EstCredentials, authenticate, type PresentedCredentials } from './authentication.ts';
 import { checkChannelBinding } from './channel-binding.ts';
 import { encodeCsrAttributes, type RequestTemplate } from './csr-attributes.ts';
@@ -27,6 +30,8 @@ export interface EstDependencies {
   readonly authorities: { caCertificates(tenant: string, authorityId: string): Promise<readonly Uint8Array[]> };
   /** What csrattrs says besides the key; without it, nothing. */
   readonly templates?: { templateFor(endpoint: Endpoint): Promise<RequestTemplate> };
+  /** Gives nonces for evidence; without it there are none. */
+  readonly gate?: Pick<AttestationGate, 'challenge'>;
   readonly observer?: EstObserver;
   /** Signs the keys made here, where a device asks for one encrypted; without it such a request is refused. */
   readonly keyPackageSigner?: (endpoint: Endpoint) => Promise<KeyPackageSigner>;
@@ -51,6 +56,8 @@ export interface EnrollmentCall extends PresentedCredentials {
   readonly message: () => EnrollmentMessage;
   /** The channel binding of the connection. */
   readonly channelBinding: () => Uint8Array;
+  /** The nonce for evidence that the connection itself gives. */
+  readonly evidenceNonce: () => Uint8Array;
 }
 
 /** What came of it: the hall's outcome, and the key if one was made. The key is the caller's to erase. */
@@ -96,7 +103,22 @@ export class EstService {
   async csrAttributes({ endpoint, settings }: OpenEndpoint): Promise<Uint8Array | undefined> {
     if (settings.csrAttributes === 'none') return undefined;
     const template = (await this.#dependencies.templates?.templateFor(endpoint)) ?? NO_TEMPLATE;
-    return encodeCsrAttributes(settings, endpoint.keyRules, template);
+    const asksForEvidence = endpoint.attestation.mode !== 'off';
+    return encodeCsrAttributes({ ...settings, asksForEvidence }, endpoint.keyRules, template);
+  }
+
+  /**
+   * draft-ietf-lamps-attestation-freshness §7: a nonce for evidence in a later request, in JSON; an empty one where the endpoint
+   * asks for none, because it looks at no evidence or takes the connection's own nonce.
+   *
+   * @param octets how many the device wants
+   * @throws UpstreamError where a nonce cannot be kept
+   */
+  async nonce({ endpoint, settings }: OpenEndpoint, octets: number | undefined): Promise<Uint8Array> {
+    const { gate } = this.#dependencies;
+    const isAsked = endpoint.attestation.mode !== 'off' && settings.freshness !== 'exporter';
+    const nonce = isAsked && gate ? await gate.challenge(endpoint, octets) : new Uint8Array();
+    return encodeNonceResponse(nonce, NONCE_LIFETIME_SECONDS);
   }
 
   /**
@@ -145,17 +167,20 @@ export class EstService {
 }
 
 function enrollmentRequest(
-  { endpoint }: OpenEndpoint,
-  { operation, requestId, sourceAddress }: EnrollmentCall,
-  { request, subjectAltName, otherExtensions }: EnrollmentMessage,
+  open: OpenEndpoint,
+  call: EnrollmentCall,
+  message: EnrollmentMessage,
   facts: readonly Fact[],
   proof: { readonly publicKey: SubjectPublicKeyInfo; readonly proofOfPossession: ProofOfPossession },
 ): EnrollmentRequest {
+  const { operation, requestId, sourceAddress } = call;
+  const { request, subjectAltName, otherExtensions } = message;
+  const evidence = evidenceIn(open, call, message);
   return {
     requestId,
-    endpoint,
+    endpoint: open.endpoint,
     protocol: 'est',
-    operation: operation === 'simplereenroll' ? 'renew' : 'enroll',
+    operation: operation === 'simplereenroll' && !isFactoryIdentity(facts) ? 'renew' : 'enroll',
     // Endpoint and principal are the hall's to add.
     requestKey: createHash('sha256').update(`${operation}\0`).update(request.der).digest(),
     subject: request.subject,
@@ -163,11 +188,28 @@ function enrollmentRequest(
     requestedExtensions: otherExtensions,
     ...proof,
     // The hall keeps it for the operator: no password goes with it.
-    der: withoutChallengePassword(request),
+    der: requestToKeep(request),
     received: request.der,
     facts,
+    ...(evidence && { evidence }),
     sourceAddress,
   };
+}
+
+/** strongSwan asks for simplereenroll whenever it has a certificate; one of the device's maker is not ours to renew. */
+function isFactoryIdentity(facts: readonly Fact[]): boolean {
+  return facts.some((fact) => fact.kind === 'tls-certificate' && fact.identity !== undefined);
+}
+
+/** Evidence for the gate, with the nonce of the connection where the endpoint wants that one. */
+function evidenceIn(
+  { endpoint, settings }: OpenEndpoint,
+  { evidenceNonce }: EnrollmentCall,
+  { request }: EnrollmentMessage,
+): Evidence | undefined {
+  const evidence = carriedEvidence(request);
+  const isBound = settings.freshness === 'exporter' && endpoint.attestation.mode !== 'off';
+  return evidence && isBound ? { ...evidence, nonce: evidenceNonce() } : evidence;
 }
 
 /** A certificate of an earlier request holds an earlier key, which nobody has any more: it must not go out with this one. */

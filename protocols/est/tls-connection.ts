@@ -7,6 +7,8 @@ import { PeerError } from '../../core/errors/muster-error.ts';
 const MAX_CHAIN = 10;
 /** RFC 9266 §2: the label and the length of tls-exporter. */
 const EXPORTER = { label: 'EXPORTER-Channel-Binding', octets: 32 };
+/** Our own label, as RFC 5705 §4 has it: what the device puts into its evidence where the endpoint asks for no other nonce. */
+const EVIDENCE_EXPORTER = { label: 'EXPORTER-muster-attestation-nonce', octets: 32 };
 const NO_CONTEXT = Buffer.alloc(0);
 
 /** What EST asks of the TLS connection a request came on. */
@@ -15,6 +17,11 @@ export interface TlsConnection {
   readonly certificateChain: readonly Uint8Array[];
   /** tls-unique (RFC 5929) under TLS 1.2, tls-exporter (RFC 9266) under TLS 1.3. */
   channelBinding(): Uint8Array;
+  /**
+   * A nonce for evidence that only the two ends of this connection know, of 32 octets.
+   * @throws PeerError `bad-channel-binding` below TLS 1.3, where an exporter may be the same for two connections (RFC 7627 §1)
+   */
+  evidenceNonce(): Uint8Array;
 }
 
 const connections = new WeakMap<TLSSocket, TlsConnection>();
@@ -29,7 +36,11 @@ export function tlsConnectionOf(socket: Socket): TlsConnection {
   if (!(socket instanceof TLSSocket)) throw new PeerError('unsupported-operation', 'EST is served over TLS only');
   const known = connections.get(socket);
   if (known !== undefined) return known;
-  const connection = { certificateChain: presentedChain(socket), channelBinding: () => channelBinding(socket) };
+  const connection = {
+    certificateChain: presentedChain(socket),
+    channelBinding: () => channelBinding(socket),
+    evidenceNonce: () => evidenceNonce(socket),
+  };
   connections.set(socket, connection);
   return connection;
 }
@@ -53,4 +64,10 @@ function channelBinding(socket: TLSSocket): Uint8Array {
   const finished = socket.isSessionReused() ? socket.getFinished() : socket.getPeerFinished();
   if (finished === undefined) throw new PeerError('bad-channel-binding', 'this TLS connection has no channel binding');
   return finished;
+}
+
+function evidenceNonce(socket: TLSSocket): Uint8Array {
+  if (socket.getProtocol() !== 'TLSv1.3')
+    throw new PeerError('bad-channel-binding', 'evidence is bound to the connection here: expected TLS 1.3');
+  return socket.exportKeyingMaterial(EVIDENCE_EXPORTER.octets, EVIDENCE_EXPORTER.label, NO_CONTEXT);
 }

@@ -1,12 +1,13 @@
 import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
 import { deviceName } from '../../core/enrollment/accept.ts';
+import { carriedEvidence } from '../../core/enrollment/carried-evidence.ts';
 import type { Authenticator } from '../../core/enrollment/endpoint.ts';
 import type { Fact, SignedByFact } from '../../core/enrollment/facts.ts';
 import type { Hall } from '../../core/enrollment/hall.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import { PolicyError } from '../../core/errors/muster-error.ts';
 import { Secret } from '../../core/keys/secret.ts';
-import { type CertificationRequest, withoutChallengePassword } from '../../core/x509/certification-request.ts';
+import { type CertificationRequest, requestToKeep } from '../../core/x509/certification-request.ts';
 import type { Exchange } from './exchange.ts';
 import { requestedFields, requireSameKey, restoreRequest, transactionKey } from './transaction.ts';
 import { MESSAGE_TYPE } from './vocabulary.ts';
@@ -73,6 +74,7 @@ async function enrollmentRequest(
 ): Promise<Parameters<Hall['enroll']>[0]> {
   const { endpoint, call, message } = exchange;
   const facts = await gatherFacts(dependencies, exchange, request, signer);
+  const evidence = carriedEvidence(request);
   return {
     ...call,
     endpoint,
@@ -81,16 +83,19 @@ async function enrollmentRequest(
     requestKey: transactionKey(message),
     ...requestedFields(request),
     // The hall keeps it for the operator: no password goes with it.
-    der: withoutChallengePassword(request),
+    der: requestToKeep(request),
     received: request.der,
     facts,
+    ...(evidence && { evidence }),
   };
 }
 
 /** RenewalReq, and the PKCSReq of clients that renew with it (S40): V9, names are those of the old certificate. */
 function isRenewal({ message }: Exchange, facts: readonly Fact[]): boolean {
-  if (message.attributes.messageType === MESSAGE_TYPE.RenewalReq) return true;
   const [first, ...others] = facts;
+  // RFC 8894 §3.3.1.2: the existing certificate may be another CA's; a manufacturer's asks for a first one here.
+  if (first?.kind === 'signed-by' && first.identity !== undefined) return false;
+  if (message.attributes.messageType === MESSAGE_TYPE.RenewalReq) return true;
   return first?.kind === 'signed-by' && first.origin === 'own' && others.length === 0;
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { StateError } from '../../core/errors/muster-error.ts';
+import { withoutEvidence } from '../../core/enrollment/carried-evidence.ts';
 import type { RestoredRequest } from '../../core/enrollment/request.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { type CertificationRequest, parseCertificationRequest } from '../../core/x509/certification-request.ts';
@@ -38,7 +39,9 @@ export function requestedFields(request: CertificationRequest): RestoredRequest 
   return {
     subject: request.subject,
     subjectAltName: EXTENSIONS.subjectAltName.find(request.requestedExtensions) ?? [],
-    requestedExtensions: request.requestedExtensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
+    requestedExtensions: withoutEvidence(request.requestedExtensions).filter(
+      ({ oid }) => oid !== EXTENSION.subjectAltName,
+    ),
     publicKey: request.publicKey,
     proofOfPossession: 'signature',
   };

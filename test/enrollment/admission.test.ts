@@ -1,10 +1,12 @@
+import type { KeyObject } from 'node:crypto';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Endpoint, EndpointSettings } from '../../core/enrollment/endpoint.ts';
 import type { Evidence } from '../../core/enrollment/request.ts';
 import type { Hall } from '../../core/enrollment/hall.ts';
 import { listDevices, setBlocked } from '../../devices/inventory/devices.ts';
-import { evidenceFor, FakeGate } from '../fakes/fake-gate.ts';
+import { appraisalWith, evidenceFor, FakeGate } from '../fakes/fake-gate.ts';
 import { makeCsr, makeKey, publicKeyOf, type CsrOptions } from '../support/test-pki.ts';
 import { ENGINES } from '../support/stores.ts';
 import { approve } from '../../core/enrollment/enrollments.ts';
@@ -171,7 +173,7 @@ describe.each(ENGINES)('admission on %s', (engine) => {
       expect(await ask(endpoint, guarded, evidenceFor(another))).toMatchObject({
         kind: 'rejected',
         reason: 'evidence-refused',
-        message: 'attestation refused: attested-key-is-another',
+        message: 'attestation refused: key-is-another',
       });
       expect(await ask(endpoint, guarded, { type: 'unknown', bytes: new Uint8Array() })).toMatchObject({
         reason: 'evidence-refused',
@@ -183,17 +185,15 @@ describe.each(ENGINES)('admission on %s', (engine) => {
     it.each([
       [
         'says nothing about a key',
-        { verdict: 'affirmed', attestedPublicKey: undefined, identifiers: {}, findings: [] },
+        { verdict: 'affirmed' as const, attestedPublicKey: undefined },
       ],
       [
         'is refused without a reason',
-        { verdict: 'refused', attestedPublicKey: publicKeyOf(key), identifiers: {}, findings: [] },
+        { verdict: 'refused' as const, attestedPublicKey: publicKeyOf(key) },
       ],
-    ] as const)('refuses evidence that %s', async (_, appraisal) => {
+    ])('refuses evidence that %s', async (_, appraisal) => {
       const endpoint = await withSettings({ attestation: 'enforce' });
-      const hall = site.newHall({
-        gate: { challenge: () => Promise.resolve(new Uint8Array(1)), appraise: () => Promise.resolve(appraisal) },
-      });
+      const hall = site.newHall({ gate: new FakeGate(() => appraisalWith(appraisal)) });
       expect(await ask(endpoint, hall, own)).toMatchObject({ kind: 'rejected', reason: 'evidence-refused' });
     });
 
@@ -202,8 +202,8 @@ describe.each(ENGINES)('admission on %s', (engine) => {
       const found = async () =>
         (await site.audit(acme.id)).filter(({ action }) => action === 'enrollment.observed').at(-1);
       const cases = [
-        [undefined, ['no-evidence']],
-        [evidenceFor(another), ['attested-key-is-another']],
+        [undefined, ['evidence-absent']],
+        [evidenceFor(another), ['key-is-another']],
         [{ type: 'unknown', bytes: new Uint8Array() }, ['unknown-evidence']],
       ] as const;
       for (const [evidence, findings] of cases) {
@@ -215,7 +215,7 @@ describe.each(ENGINES)('admission on %s', (engine) => {
       expect(await found()).toEqual(before);
       // With nothing wired it observes that there is nothing.
       issuedBy(await ask(endpoint, site.hall, own));
-      expect(await found()).toMatchObject({ details: { findings: ['no-evidence'] } });
+      expect(await found()).toMatchObject({ details: { findings: ['evidence-absent'] } });
     });
 
     it('does not look where it is off', async () => {
@@ -231,12 +231,62 @@ describe.each(ENGINES)('admission on %s', (engine) => {
       expect(await ask(endpoint, guarded, evidenceFor(another))).toMatchObject({ reason: 'policy-refused' });
     });
 
-    it('asks for it before the first certificate, not before a renewal', async () => {
+    const renew = async (
+      endpoint: Endpoint,
+      certificate: Uint8Array,
+      { newKey, evidence }: { newKey: KeyObject | undefined; evidence?: Evidence },
+    ) => {
+      const fact = await site.credentials.tlsCertificate(endpoint, [certificate]);
+      const renewal = makeCsr({ subject: 'CN=attested', key: newKey ?? key }).der;
+      const changes = { csr: renewal, operation: 'renew', ...(evidence && { evidence }) } as const;
+      return guarded.enroll(site.request(endpoint, [fact], changes));
+    };
+
+    it('asks a renewal for it when it brings another key', async () => {
       const endpoint = await withSettings({ attestation: 'enforce' });
       const { certificate } = issuedBy(await ask(endpoint, guarded, own));
-      const fact = await site.credentials.tlsCertificate(endpoint, [certificate]);
-      const renewal = makeCsr({ subject: 'CN=attested' }).der;
-      issuedBy(await guarded.enroll(site.request(endpoint, [fact], { csr: renewal, operation: 'renew' })));
+      issuedBy(await renew(endpoint, certificate, { newKey: undefined }));
+      const newKey = makeKey();
+      expect(await renew(endpoint, certificate, { newKey })).toMatchObject({ reason: 'evidence-required' });
+      expect(await renew(endpoint, certificate, { newKey, evidence: own })).toMatchObject({
+        reason: 'evidence-refused',
+        message: 'attestation refused: key-is-another',
+      });
+      issuedBy(await renew(endpoint, certificate, { newKey, evidence: evidenceFor(publicKeyOf(newKey)) }));
+    });
+
+    it.each([
+      ['every renewal', 'every', false],
+      ['none', 'none', true],
+    ] as const)('asks %s for it where the policy says so', async (_, renewal, passes) => {
+      const endpoint = await withSettings({ attestation: { mode: 'enforce', renewal } });
+      const { certificate } = issuedBy(await ask(endpoint, guarded, own));
+      for (const newKey of [undefined, makeKey()]) {
+        const expected = passes ? { kind: 'issued' } : { reason: 'evidence-required' };
+        expect(await renew(endpoint, certificate, { newKey })).toMatchObject(expected);
+      }
+    });
+
+    it('lets a certificate that was given on an identity alone renew with another key', async () => {
+      const endpoint = await withSettings({ attestation: 'enforce' });
+      const { certificate } = issuedBy(await ask(endpoint, guarded, own));
+      gate.lastStanding = { evidenceId: 'evidence-1', boundKey: false };
+      issuedBy(await renew(endpoint, certificate, { newKey: makeKey() }));
+      gate.lastStanding = { evidenceId: 'evidence-1', boundKey: true };
+      expect(await renew(endpoint, certificate, { newKey: makeKey() })).toMatchObject({ reason: 'evidence-required' });
+      gate.lastStanding = undefined;
+    });
+
+    it('records each decision with what spoke against it', async () => {
+      const cases = [
+        ['enforce', own, { decision: 'admitted', faults: [] }],
+        ['enforce', evidenceFor(another), { decision: 'refused', faults: ['key-is-another'] }],
+        ['observe', evidenceFor(another), { decision: 'observed', faults: ['key-is-another'] }],
+      ] as const;
+      for (const [mode, evidence, decided] of cases) {
+        await ask(await withSettings({ attestation: mode }), guarded, evidence);
+        expect(gate.decided.at(-1)).toMatchObject({ ...decided, name: 'attested', enrollment: expect.any(String) });
+      }
     });
   });
 });

@@ -1,3 +1,4 @@
+import { NO_ATTESTATION } from '../../core/enrollment/attestation-policy.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { EndpointSettings } from '../../core/enrollment/endpoint.ts';
@@ -42,6 +43,7 @@ describe.each(ENGINES)('endpoints on %s', (engine) => {
       revision: 1,
       isDefault: false,
       ...OPEN_ENDPOINT,
+      attestation: NO_ATTESTATION,
     });
     expect(await site.endpoints.resolve(undefined)).toBeUndefined();
     await create({ label: 'the-default', isDefault: true });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import { waitingRequest } from '../../core/enrollment/waiting-requests.ts';
-import { parseCertificationRequest, withoutChallengePassword } from '../../core/x509/certification-request.ts';
+import { parseCertificationRequest, requestToKeep } from '../../core/x509/certification-request.ts';
 import type { Fingerprints } from '../../core/x509/fingerprints.ts';
 import { ENGINES } from '../support/stores.ts';
 import { makeCsr } from '../support/test-pki.ts';
@@ -30,7 +30,7 @@ describe.each(ENGINES)('fingerprints of requests that wait, on %s', (engine) => 
   it('are those of the request as it came, also where it is kept without its challenge password', async () => {
     const csr = makeCsr({ subject: 'CN=router', challengePassword: 'geheim' }).der;
     const parsed = parseCertificationRequest(csr);
-    const kept = withoutChallengePassword(parsed);
+    const kept = requestToKeep(parsed);
     const { enrollmentId } = await site.enroll(endpoint, { csr, der: kept, received: csr });
     expect(await waitingRequest(site.store, acme.id, enrollmentId!)).toEqual({
       request: digests(csr),

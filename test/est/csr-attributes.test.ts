@@ -64,6 +64,12 @@ describe('CsrAttrs (RFC 7030 §4.5.2, RFC 9908), read by asn1js', () => {
     ]);
   });
 
+  it('asks for evidence by the attribute that carries it', () => {
+    const entries = shape(attributes('template', EC_RULES, NOTHING, 'optional', true));
+    expect(entries[0]).toBe(REQUEST_ATTRIBUTE.attestation);
+    expect(JSON.stringify(entries.at(-1))).toContain(`["${REQUEST_ATTRIBUTE.attestation}",[]]`);
+  });
+
   it('gives a template besides, with the subject attributes to fill in and the key', () => {
     const entries = shape(attributes('template', EC_RULES, TEMPLATE, 'required'));
     const template = entries.find((entry) => Array.isArray(entry) && entry[0] === ID_CRI_TEMPLATE) as [
@@ -167,8 +173,9 @@ function attributes(
   rules: KeyRules,
   template = NOTHING,
   channelBinding: 'optional' | 'required' = 'optional',
+  asksForEvidence = false,
 ): Uint8Array | undefined {
-  return encodeCsrAttributes({ csrAttributes, channelBinding }, rules, template);
+  return encodeCsrAttributes({ csrAttributes, channelBinding, asksForEvidence }, rules, template);
 }
 
 /** A DER value as nested arrays: OIDs as text, small integers as numbers, strings as hex. */

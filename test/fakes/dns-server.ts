@@ -4,8 +4,8 @@ import { once } from 'node:events';
 
 import { ipAddressFromText } from '../../core/x509/ip-address.ts';
 
-const TYPES: Readonly<Record<number, RecordType>> = { 1: 'A', 5: 'CNAME', 16: 'TXT', 28: 'AAAA' };
-type RecordType = 'A' | 'AAAA' | 'CNAME' | 'TXT';
+const TYPES: Readonly<Record<number, RecordType>> = { 1: 'A', 5: 'CNAME', 16: 'TXT', 28: 'AAAA', 257: 'CAA' };
+type RecordType = 'A' | 'AAAA' | 'CNAME' | 'TXT' | 'CAA';
 
 /** A name server on loopback that answers from a table (RFC 1035 §4), aliases followed; every question is remembered. */
 export class DnsServer implements AsyncDisposable {
@@ -14,6 +14,8 @@ export class DnsServer implements AsyncDisposable {
   readonly addresses = new Map<string, readonly string[]>();
   readonly texts = new Map<string, readonly string[]>();
   readonly aliases = new Map<string, string>();
+  /** `name` → CAA records (RFC 8659 §4.1) as `tag value`, `!tag value` for one that is critical. */
+  readonly caa = new Map<string, readonly string[]>();
   readonly asked: string[] = [];
   /** What answers instead of the table, by name: for hosts that change their mind. */
   readonly turns = new Map<string, string[][]>();
@@ -53,7 +55,7 @@ export class DnsServer implements AsyncDisposable {
     const records = this.#records(name, type);
     const header = Buffer.alloc(12);
     query.copy(header, 0, 0, 2);
-    const isKnown = [this.addresses, this.texts, this.aliases, this.turns].some((table) => table.has(name));
+    const isKnown = [this.addresses, this.texts, this.aliases, this.caa, this.turns].some((table) => table.has(name));
     header.writeUInt16BE(isKnown ? 0x8180 : 0x8183, 2);
     header.writeUInt16BE(1, 4);
     header.writeUInt16BE(records.length, 6);
@@ -64,6 +66,7 @@ export class DnsServer implements AsyncDisposable {
     const alias = this.aliases.get(name);
     if (alias !== undefined) return [record(name, 5, encodeName(alias)), ...this.#records(alias, type)];
     if (type === 'TXT') return (this.texts.get(name) ?? []).map((text) => record(name, 16, characterStrings(text)));
+    if (type === 'CAA') return (this.caa.get(name) ?? []).map((text) => record(name, 257, caaData(text)));
     const turn = this.turns.get(name);
     const addresses =
       (turn && (turn.length > 1 && type === 'A' ? turn.shift() : turn[0])) ?? this.addresses.get(name) ?? [];
@@ -79,6 +82,12 @@ function record(name: string, type: number, data: Buffer): Buffer {
   fixed.writeUInt16BE(1, 2);
   fixed.writeUInt16BE(data.length, 8);
   return Buffer.concat([encodeName(name), fixed, data]);
+}
+
+function caaData(text: string): Buffer {
+  const [, critical, tag = '', value = ''] = /^(!?)(\S+) (.*)$/.exec(text) ?? [];
+  const flags = critical === '!' ? 128 : 0;
+  return Buffer.concat([Buffer.of(flags, tag.length), Buffer.from(tag, 'latin1'), Buffer.from(value, 'latin1')]);
 }
 
 function encodeName(name: string): Buffer {

@@ -1,3 +1,4 @@
+import { NO_ATTESTATION } from '../../core/enrollment/attestation-policy.ts';
 import { describe, expect, it } from 'vitest';
 
 import type { ServiceIdentity } from '../../core/authority/service-identities.ts';
@@ -71,7 +72,7 @@ function dependenciesOn({ identity }: Token): ScepDependencies {
         isDefault: true,
         keyRules: {} as never,
         protocols: { scep: OPEN_SCEP },
-        attestation: 'off',
+        attestation: NO_ATTESTATION,
         admission: [],
         approval: 'automatic',
         registrationAuthorities: [],

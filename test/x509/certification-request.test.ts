@@ -25,7 +25,7 @@ import {
   type RequestAttribute,
   verifyCertificationRequest,
   verifyCertificationRequestAsync,
-  withoutChallengePassword,
+  requestToKeep,
 } from '../../core/x509/certification-request.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { generalNameToText } from '../../core/x509/general-name.ts';
@@ -160,7 +160,7 @@ describe('challengePassword', () => {
 
   it('is taken out of what is kept, and nothing else is', () => {
     const request = parseCertificationRequest(makeCsr({ san: ['dns:a.example'], challengePassword: 'geheim' }).der);
-    const kept = withoutChallengePassword(request);
+    const kept = requestToKeep(request);
     expect(Buffer.from(kept).includes('geheim')).toBe(false);
     const { challengePassword: left, attributes, ...rest } = parseCertificationRequest(kept);
     expect(left).toBeUndefined();
@@ -169,7 +169,7 @@ describe('challengePassword', () => {
     expect(rest.requestedExtensions).toEqual(request.requestedExtensions);
     expect(verifyCertificationRequest(parseCertificationRequest(kept))).toBe(false);
     const without = parseCertificationRequest(makeCsr().der);
-    expect(withoutChallengePassword(without)).toBe(without.der);
+    expect(requestToKeep(without)).toBe(without.der);
   });
 });
 
