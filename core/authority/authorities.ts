@@ -1,3 +1,4 @@
+import type { Rows } from '../store/rows.ts';
 import type { Store, Unit } from '../store/store.ts';
 import type { AuthorityRow, AuthorityTables, TenantRow } from './tables.ts';
 
@@ -17,8 +18,38 @@ export async function insertAuthority(tx: Unit, authority: AuthorityRow): Promis
 }
 
 /** The authorities of a tenant, oldest first. */
-export function listAuthorities(store: Store, tenant: string): Promise<AuthorityRow[]> {
-  return store.forTenant<AuthorityTables>(tenant).selectFrom('authorities').selectAll().orderBy('id').execute();
+export function listAuthorities(rows: Pick<Rows, 'forTenant'>, tenant: string): Promise<AuthorityRow[]> {
+  return rows.forTenant<AuthorityTables>(tenant).selectFrom('authorities').selectAll().orderBy('id').execute();
+}
+
+/** Those after `after`, at most `limit`. */
+export function authoritiesOf(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  page: { readonly after: string | undefined; readonly limit: number },
+): Promise<AuthorityRow[]> {
+  return rows
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('authorities')
+    .selectAll()
+    .$if(page.after !== undefined, (query) => query.where('id', '>', page.after!))
+    .orderBy('id')
+    .limit(page.limit)
+    .execute();
+}
+
+/** The authority of a tenant with this id or name. */
+export function findAuthority(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  key: string,
+): Promise<AuthorityRow | undefined> {
+  return rows
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('authorities')
+    .selectAll()
+    .where((eb) => eb.or([eb('id', '=', key), eb('name', '=', key)]))
+    .executeTakeFirst();
 }
 
 /** Whether any authority of the installation signs with this key (lower-case hex SHA-256 of its SubjectPublicKeyInfo). */

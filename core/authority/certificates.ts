@@ -1,5 +1,3 @@
-import type { SelectQueryBuilder } from 'kysely';
-
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
 import { certificateFingerprint, type Certificate, type TbsCertificate } from '../x509/certificate.ts';
@@ -51,7 +49,7 @@ export async function recordCertificate(
 const MAX_SEARCH_KEY = 255;
 
 /** A name as it is searched by: a copy without case, cut to what the index of either engine takes. */
-function searchKey(name: string): string {
+export function searchKey(name: string): string {
   return name.toLowerCase().slice(0, MAX_SEARCH_KEY).toWellFormed();
 }
 
@@ -89,60 +87,6 @@ export async function markReplaced(tx: Unit, tenant: string, id: string, by: str
 /** Whether the tenant ever certified this key (lower-case hex SHA-256 of its SubjectPublicKeyInfo). */
 export async function keyWasCertified(store: Store, tenant: string, spki: string): Promise<boolean> {
   return (await store.query(certificatesOfKey, { tenant, spki })).length > 0;
-}
-
-/** Which certificates of a tenant are meant. */
-export interface CertificateQuery {
-  readonly device?: string | undefined;
-  readonly authority?: string | undefined;
-  readonly profile?: string | undefined;
-  readonly status?: CertificateRow['status'] | undefined;
-  readonly serialNumber?: string | undefined;
-  /** Equals a common name or a subjectAltName (as text), without case; of long ones the first 255 characters count. */
-  readonly name?: string | undefined;
-  readonly expiresBefore?: number | undefined;
-  readonly issuedBefore?: number | undefined;
-}
-
-/** What a list of certificates may be narrowed by. */
-export interface CertificateFilter extends CertificateQuery {
-  readonly after?: string | undefined;
-  readonly limit: number;
-}
-
-/** A name is found with and without the kind that its text starts with. */
-const NAME_KINDS = ['dns', 'ip', 'email', 'uri'] as const;
-
-/** The certificates of a tenant in order of id (which is the order they were made in), after `after`. */
-export function listCertificates(store: Store, tenant: string, filter: CertificateFilter): Promise<CertificateRow[]> {
-  const query = store.forTenant<AuthorityTables>(tenant).selectFrom('certificates').selectAll();
-  return narrowed(query, tenant, filter)
-    .$if(filter.after !== undefined, (rest) => rest.where('id', '>', filter.after!))
-    .orderBy('id')
-    .limit(filter.limit)
-    .execute();
-}
-
-/** A query for certificates of a tenant, narrowed to those meant. */
-export function narrowed<O>(
-  selection: SelectQueryBuilder<AuthorityTables, 'certificates', O>,
-  tenant: string,
-  filter: CertificateQuery,
-): SelectQueryBuilder<AuthorityTables, 'certificates', O> {
-  let query = selection;
-  if (filter.device !== undefined) query = query.where('device', '=', filter.device);
-  if (filter.authority !== undefined) query = query.where('authority', '=', filter.authority);
-  if (filter.profile !== undefined) query = query.where('profile', '=', filter.profile);
-  if (filter.status !== undefined) query = query.where('status', '=', filter.status);
-  if (filter.serialNumber !== undefined) query = query.where('serial_number', '=', filter.serialNumber);
-  if (filter.expiresBefore !== undefined) query = query.where('not_after', '<', filter.expiresBefore);
-  if (filter.issuedBefore !== undefined) query = query.where('created_at', '<', filter.issuedBefore);
-  if (filter.name === undefined) return query;
-  const text = searchKey(filter.name);
-  const values = [text, ...NAME_KINDS.map((kind) => `${kind}:${text}`)];
-  return query.where('id', 'in', (eb) =>
-    eb.selectFrom('certificate_names').select('certificate').where('tenant', '=', tenant).where('value', 'in', values),
-  );
 }
 
 /** One certificate of a tenant. */

@@ -8,27 +8,38 @@ import { octetsEqual } from '../x509/octets.ts';
 import { keyIdentifier } from '../x509/public-key.ts';
 import { defaultSignatureAlgorithm } from '../x509/signature-algorithm.ts';
 import { authorityById, listAuthorities } from './authorities.ts';
+import { revokedAuthorities } from './authority-revocation.ts';
 import { caKeyOf, type CaKey } from './ca-key.ts';
 import type { IssuerContext } from './prepare.ts';
+import { crossCertificatesBy } from './rollover-records.ts';
 import type { AuthorityRow } from './tables.ts';
 
 /** An authority ready to issue. */
 export interface Issuer extends IssuerContext {
   readonly id: string;
   readonly tenant: string;
+  readonly kind: AuthorityRow['kind'];
   readonly certificate: Certificate;
   /** From its own certificate to the root's. */
   readonly chain: readonly Certificate[];
+  /** Whether its certificate, or one above it, is revoked: it issues nothing, and what it issued is not relied on. */
+  readonly isRevoked: boolean;
   /**
    * Opens the key when first needed: a token that is away must not keep the rest from running.
-   * @throws StateError `authority-retired`; UpstreamError when the token is away.
+   * @throws StateError `authority-retired` where it is retired or revoked; UpstreamError when the token is away.
    */
   caKey(): Promise<CaKey>;
+  /**
+   * The key for CRLs alone, which go on until the last certificate has ended, whatever becomes of the authority.
+   * @throws UpstreamError when the token is away.
+   */
+  crlKey(): Promise<Pick<CaKey, 'signCertList'>>;
 }
 
 /**
  * The authorities of every tenant. What it keeps never changes once stored (key, certificate, parent), so it reads a
- * tenant's authorities again only when it is asked for one it does not know, or told to forget them because one is retired.
+ * tenant's authorities again only when it is asked for one it does not know, or told to forget them because one is retired or
+ * revoked.
  */
 export class AuthorityDirectory {
   readonly #store: Store;
@@ -58,6 +69,14 @@ export class AuthorityDirectory {
     return findIssuer(await this.#ofTenant(tenant), certificate) ?? findIssuer(await this.#reload(tenant), certificate);
   }
 
+  /** The authorities of this tenant whose key has an identifier (RFC 7093 §2, RFC 9773 §4.1). */
+  async issuersByKeyIdentifier(tenant: string, identifier: Uint8Array): Promise<readonly Issuer[]> {
+    const of = (issuers: ReadonlyMap<string, Issuer>): readonly Issuer[] =>
+      [...issuers.values()].filter(({ publicKey }) => octetsEqual(keyIdentifier(publicKey), identifier));
+    const known = of(await this.#ofTenant(tenant));
+    return known.length > 0 ? known : of(await this.#reload(tenant));
+  }
+
   /** What a device needs to trust an authority: its certificate first, the root's last (RFC 7030 §4.1.3). */
   async caCertificates(tenant: string, id: string): Promise<readonly Uint8Array[]> {
     return (await this.issuer(tenant, id)).chain.map((certificate) => certificate.der);
@@ -80,12 +99,18 @@ export class AuthorityDirectory {
     return row && this.issuer(row.tenant, row.id);
   }
 
-  /** The authority whose certificate another one of the tenant issued under a serial number. */
-  async subordinate(parent: Issuer, serialNumber: string): Promise<Issuer | undefined> {
-    const { tenant } = parent;
+  /** Every authority of a tenant as the store has them now, oldest first. */
+  async allOf(tenant: string): Promise<readonly Issuer[]> {
+    return Array.from((await this.#reload(tenant)).values());
+  }
+
+  /** Whether an authority certified another one of its tenant under a serial number, a root it crosses with (RFC 9810 §4.4) included. */
+  async certified(certifier: Issuer, serialNumber: string): Promise<boolean> {
+    const { tenant } = certifier;
     return (
-      findSubordinate(await this.#ofTenant(tenant), parent, serialNumber) ??
-      findSubordinate(await this.#reload(tenant), parent, serialNumber)
+      hasSubordinate(await this.#ofTenant(tenant), certifier, serialNumber) ||
+      hasSubordinate(await this.#reload(tenant), certifier, serialNumber) ||
+      isCrossCertificate(this.#store, certifier, serialNumber)
     );
   }
 
@@ -100,29 +125,41 @@ export class AuthorityDirectory {
     this.#tenants.delete(tenant);
   }
 
+  /** Listens to revocations: has those tenants read again of whose authorities one was revoked. `undefined`: any may have been. */
+  noteRevocations(changes: readonly { readonly tenant: string; readonly certificate: string }[] | undefined): void {
+    if (changes === undefined) this.#tenants.clear();
+    for (const { tenant, certificate } of changes ?? [])
+      if (this.#tenants.get(tenant)?.has(certificate)) this.forget(tenant);
+  }
+
   async #ofTenant(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
     return this.#tenants.get(tenant) ?? this.#reload(tenant);
   }
 
   async #reload(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
     const rows = await listAuthorities(this.#store, tenant);
+    const revoked = await revokedAuthorities(this.#store, rows);
     const known = this.#tenants.get(tenant);
-    const loaded = new Map(rows.map((row) => [row.id, known?.get(row.id) ?? this.#issuerOfRow(row, rows)]));
+    const issuerOf = (row: AuthorityRow): Issuer => {
+      const isRevoked = revoked.has(row.id);
+      const before = known?.get(row.id);
+      return before?.isRevoked === isRevoked ? before : this.#issuerOfRow(row, rows, isRevoked);
+    };
+    const loaded = new Map(rows.map((row) => [row.id, issuerOf(row)]));
     this.#tenants.set(tenant, loaded);
     return loaded;
   }
 
-  #issuerOfRow(row: AuthorityRow, rows: readonly AuthorityRow[]): Issuer {
+  #issuerOfRow(row: AuthorityRow, rows: readonly AuthorityRow[], isRevoked: boolean): Issuer {
     const certificate = parseCertificate(row.certificate);
     const signatureAlgorithm = defaultSignatureAlgorithm(certificate.publicKey.algorithm);
-    let opened: Promise<CaKey> | undefined;
-    const open = async (): Promise<CaKey> => {
-      if (row.state === 'retired') throw new StateError('authority-retired', `the authority ${row.name} is retired`);
-      return caKeyOf(await this.#keys.open(parseKeyUri(row.key_uri).uri), certificate.publicKey, signatureAlgorithm);
-    };
+    const crlKey = keptOnSuccess(async () =>
+      caKeyOf(await this.#keys.open(parseKeyUri(row.key_uri).uri), certificate.publicKey, signatureAlgorithm),
+    );
     return {
       id: row.id,
       tenant: row.tenant,
+      kind: row.kind,
       certificate,
       subject: certificate.subject,
       publicKey: certificate.publicKey,
@@ -138,16 +175,27 @@ export class AuthorityDirectory {
             : `${this.#publicUrl}/crl/${row.id}/{shard}.crl`,
       },
       chain: chainOf(row, rows).map((link) => parseCertificate(link.certificate)),
-      caKey() {
-        // A failed opening is not kept: the next request tries again.
-        opened ??= open().catch((error: unknown) => {
-          opened = undefined;
-          throw error;
-        });
-        return opened;
+      isRevoked,
+      crlKey,
+      async caKey() {
+        if (row.state === 'retired') throw new StateError('authority-retired', `the authority ${row.name} is retired`);
+        if (isRevoked) throw new StateError('authority-retired', `the authority ${row.name} is revoked`);
+        return crlKey();
       },
     };
   }
+}
+
+/** A failed opening is not kept: the next request tries again. */
+function keptOnSuccess<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return () => {
+    opened ??= open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
+    return opened;
+  };
 }
 
 function findIssuer(issuers: ReadonlyMap<string, Issuer>, certificate: Certificate): Issuer | undefined {
@@ -159,17 +207,18 @@ function findIssuer(issuers: ReadonlyMap<string, Issuer>, certificate: Certifica
   return undefined;
 }
 
-function findSubordinate(
-  issuers: ReadonlyMap<string, Issuer>,
-  parent: Issuer,
-  serialNumber: string,
-): Issuer | undefined {
+function hasSubordinate(issuers: ReadonlyMap<string, Issuer>, certifier: Issuer, serialNumber: string): boolean {
   for (const issuer of issuers.values()) {
     const [own, above] = issuer.chain;
-    const isCertifier = octetsEqual((above ?? own)!.der, parent.certificate.der);
-    if (isCertifier && issuer.certificate.serialNumber === serialNumber) return issuer;
+    const isCertifier = octetsEqual((above ?? own)!.der, certifier.certificate.der);
+    if (isCertifier && issuer.certificate.serialNumber === serialNumber) return true;
   }
-  return undefined;
+  return false;
+}
+
+async function isCrossCertificate(store: Store, { tenant, id }: Issuer, serialNumber: string): Promise<boolean> {
+  const ders = await crossCertificatesBy(store, tenant, id);
+  return ders.some((der) => parseCertificate(der).serialNumber === serialNumber);
 }
 
 function chainOf(row: AuthorityRow, rows: readonly AuthorityRow[]): AuthorityRow[] {

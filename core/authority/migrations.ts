@@ -2,9 +2,11 @@ import { sql } from 'kysely';
 
 import { columnTypes } from '../store/column-types.ts';
 import type { Migration } from '../store/migrations.ts';
+import { certificateSearchMigrations } from './certificate-search-migrations.ts';
 import { revocationMigrations } from './revocation-migrations.ts';
 import { rolloverMigrations } from './rollover-migrations.ts';
 import { serviceKeyMigrations } from './service-key-migrations.ts';
+import { tenantMigrations } from './tenant-migrations.ts';
 
 /** The schema of tenants, authorities, profiles and certificates. */
 export const authorityMigrations: readonly Migration[] = [
@@ -121,4 +123,6 @@ export const authorityMigrations: readonly Migration[] = [
   ...revocationMigrations,
   ...serviceKeyMigrations,
   ...rolloverMigrations,
+  ...tenantMigrations,
+  ...certificateSearchMigrations,
 ];

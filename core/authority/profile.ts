@@ -90,6 +90,20 @@ export const REGISTRATION_AUTHORITY_PROFILE: ProfileSettings = {
   extendedKeyUsage: [KEY_PURPOSE.clientAuth, KEY_PURPOSE.cmcRA],
 };
 
+/**
+ * Attestation keys of TPMs (TCG EK and AK profiles, WebAuthn §8.3.1): no subject, the TPM in a critical subjectAltName, for a month.
+ * They are restricted keys: RSA of 2048 bits or EC, and good for attestations alone.
+ */
+export const ATTESTATION_KEY_PROFILE: ProfileSettings = {
+  ...DEVICE_PROFILE,
+  validitySeconds: 30 * DAY,
+  keys: { ...DEFAULT_KEY_RULES, edwards: [] },
+  subject: { attributes: [], required: false },
+  subjectAltName: { kinds: ['directoryName', 'otherName', 'uri'], max: 4 },
+  keyUsage: ['digitalSignature'],
+  extendedKeyUsage: [KEY_PURPOSE.tcgAkCertificate],
+};
+
 /** A key in words: `RSA 2048`, `EC P-256`, `Ed25519`, `ML-DSA-65`. */
 export function describeKey(algorithm: PublicKeyAlgorithm): string {
   switch (algorithm.kind) {

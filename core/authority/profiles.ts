@@ -1,4 +1,5 @@
-import { InternalError } from '../errors/muster-error.ts';
+import { InternalError, StateError } from '../errors/muster-error.ts';
+import type { Rows } from '../store/rows.ts';
 import { statement } from '../store/statement.ts';
 import type { Store, Unit } from '../store/store.ts';
 import type { Profile, ProfileSettings } from './profile.ts';
@@ -27,6 +28,55 @@ export async function listProfiles(store: Store, tenant: string): Promise<Profil
     .orderBy('id')
     .execute();
   return rows.map(profileOf);
+}
+
+/** Profiles in order of id, after `after`. */
+export async function pageOfProfiles(
+  rows: Rows,
+  tenant: string,
+  page: { readonly after: string | undefined; readonly limit: number },
+): Promise<Profile[]> {
+  const found = await rows
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('profiles')
+    .selectAll()
+    .$if(page.after !== undefined, (query) => query.where('id', '>', page.after!))
+    .orderBy('id')
+    .limit(page.limit)
+    .execute();
+  return found.map(profileOf);
+}
+
+/** The profile with this id or name. */
+export async function findProfile(rows: Rows, tenant: string, key: string): Promise<Profile | undefined> {
+  const row = await rows
+    .forTenant<AuthorityTables>(tenant)
+    .selectFrom('profiles')
+    .selectAll()
+    .where((eb) => eb.or([eb('id', '=', key), eb('name', '=', key)]))
+    .executeTakeFirst();
+  return row && profileOf(row);
+}
+
+/**
+ * Gives a profile other settings under the next revision; what was issued before stays as it is.
+ * @throws StateError `conflict` when somebody was faster.
+ */
+export async function reviseProfile(tx: Unit, profile: Profile, settings: ProfileSettings): Promise<void> {
+  const { id, tenant, revision } = profile;
+  const result = await tx
+    .forTenant<AuthorityTables>(tenant)
+    .updateTable('profiles', { settings: JSON.stringify(settings), revision: revision + 1 })
+    .where('id', '=', id)
+    .where('revision', '=', revision)
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n)
+    throw new StateError('conflict', `the profile is no longer at revision ${revision}`);
+}
+
+/** Deletes a profile; the foreign keys of endpoints refuse it while one uses it. */
+export async function deleteProfile(tx: Unit, { tenant, id }: Profile): Promise<void> {
+  await tx.forTenant<AuthorityTables>(tenant).deleteFrom('profiles').where('id', '=', id).execute();
 }
 
 /** Reads profiles as they stand; one revision is parsed once. */

@@ -1,13 +1,17 @@
+import type { Generated, Selectable } from 'kysely';
+
 /** Tables of this folder. Times are epoch milliseconds; ids are UUIDv7 text; settings are JSON text. */
 export interface AuthorityTables {
-  tenants: TenantRow;
+  tenants: TenantTable;
   authorities: AuthorityRow;
+  authority_requests: AuthorityRequestRow;
   profiles: ProfileRow;
   certificates: CertificateRow;
   certificate_names: CertificateNameRow;
   service_identities: ServiceIdentityRow;
   data_keys: DataKeyRow;
   revocations: RevocationRow;
+  authority_status: AuthorityStatusRow;
   crl_series: CrlSeriesRow;
   crls: CrlRow;
   crl_parts: CrlPartRow;
@@ -26,14 +30,26 @@ export interface TenantRow {
   created_at: number;
 }
 
+/** What an administrator may say of a tenant besides. */
+interface TenantTable extends TenantRow {
+  description: string | null;
+  /** Label of the token that new authorities are made in; null: that of the installation. */
+  token: string | null;
+  revision: Generated<number>;
+}
+
+/** A tenant as it is stored. */
+export type Tenant = Selectable<TenantTable>;
+
 export interface AuthorityRow {
   id: string;
   tenant: string;
   name: string;
-  kind: 'root' | 'issuing';
+  /** `external`: a certificate above one of ours; its key is elsewhere, and its state is `retired`: it signs nothing here. */
+  kind: 'root' | 'issuing' | 'external';
   /** The authority that signed this one; null for a root. */
   parent: string | null;
-  /** RFC 7512 URI of the private key. */
+  /** RFC 7512 URI of the private key; empty where it is elsewhere. */
   key_uri: string;
   certificate: Uint8Array;
   /** Lower-case hex SHA-256 of the SubjectPublicKeyInfo: what tells a service key from a CA key. */
@@ -45,6 +61,31 @@ export interface AuthorityRow {
   state: 'next' | 'active' | 'retiring' | 'retired';
   crl_shards: number;
   created_at: number;
+}
+
+/** An authority to be: its key is made, its certificate is to come from an external authority. */
+export interface AuthorityRequestRow {
+  id: string;
+  tenant: string;
+  /** What the authority will be called. */
+  name: string;
+  key_uri: string;
+  spki_sha256: string;
+  /** PKCS #10, DER. */
+  csr: Uint8Array;
+  crl_shards: number;
+  created_by: string;
+  created_at: number;
+}
+
+/** What relying parties are told of an authority, where it is not the usual. */
+export interface AuthorityStatusRow {
+  tenant: string;
+  authority: string;
+  /** StatusLifetimes as JSON text; null: the defaults. */
+  lifetimes: string | null;
+  /** When the last certificate that it issued ends; known once it is retired. */
+  ends_at: number | null;
 }
 
 export interface ProfileRow {

@@ -5,7 +5,7 @@ import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 
 import { OutsideError } from './outside-error.ts';
 import { addressFault, type OutsidePolicy } from './policy.ts';
-import type { OutsideResolver } from './resolver.ts';
+import type { CaaRecord, OutsideResolver } from './resolver.ts';
 
 /** A page that was fetched. */
 export interface OutsidePage {
@@ -48,6 +48,11 @@ export class Outside {
   /** TXT records of a name. @throws OutsideError `name`. */
   texts(name: string, signal: AbortSignal): Promise<readonly string[]> {
     return this.#resolver.texts(name, signal);
+  }
+
+  /** CAA records of this very name. @throws OutsideError `name`. */
+  caa(name: string, signal: AbortSignal): Promise<readonly CaaRecord[]> {
+    return this.#resolver.caa(name, signal);
   }
 
   /**

@@ -9,6 +9,16 @@ export interface OutsideResolver {
   addresses(name: string, signal: AbortSignal): Promise<readonly string[]>;
   /** TXT records of a name, the strings of each joined; aliases are followed. @throws OutsideError `name`. */
   texts(name: string, signal: AbortSignal): Promise<readonly string[]>;
+  /** CAA records of this very name (RFC 8659 §4). @throws OutsideError `name`. */
+  caa(name: string, signal: AbortSignal): Promise<readonly CaaRecord[]>;
+}
+
+/** One property of a CAA record (RFC 8659 §4.1). */
+export interface CaaRecord {
+  readonly critical: boolean;
+  /** `issue`, `issuewild`, `iodef`, or one that nobody knows. */
+  readonly tag: string;
+  readonly value: string;
 }
 
 const QUERY_TIMEOUT_MS = 3_000;
@@ -46,7 +56,19 @@ export function outsideResolver(servers: readonly string[]): OutsideResolver {
       const records = await asked(servers, signal, (resolver) => found(name, () => resolver.resolveTxt(name)));
       return records.slice(0, MAX_RECORDS).map((strings) => strings.join(''));
     },
+    async caa(name, signal) {
+      const records = await asked(servers, signal, (resolver) => found(name, () => resolver.resolveCaa(name)));
+      if (records.length > MAX_RECORDS)
+        throw new OutsideError('name', `${name} has more CAA records than any name needs`);
+      return records.flatMap((record) => propertiesOf(record));
+    },
   };
+}
+
+/** Node has each property as a member. */
+function propertiesOf(record: object): readonly CaaRecord[] {
+  const { critical = 0, type: _type, ...properties } = record as Readonly<Record<string, unknown>>;
+  return Object.entries(properties).map(([tag, value]) => ({ critical: critical !== 0, tag, value: String(value) }));
 }
 
 async function asked<T>(

@@ -56,6 +56,8 @@ export interface Jobs {
   /** Asks for a job inside the unit that makes it necessary: both commit, or neither. */
   enqueue(tx: Unit, job: NewJob): Promise<void>;
   list(filter?: JobFilter): Promise<JobRecord[]>;
+  /** One job; undefined when it is done or never was. */
+  find(id: string): Promise<JobRecord | undefined>;
   /**
    * Gives a dead job its attempts back.
    * @throws StateError conflict when it is not dead, or another with its key waits already.
@@ -92,6 +94,8 @@ export interface JobTables {
 }
 
 const DEFAULT_ATTEMPTS = 10;
+/** What units with a job signal. */
+const ENQUEUED = 'jobs';
 
 interface InsertedJob extends Record<string, string | number | null> {
   id: string;
@@ -133,29 +137,24 @@ const insertJob = statement<JobTables>()('job-insert', (db, p: InsertedJob, engi
     ),
 );
 
-/** {@link Jobs.enqueue} for who has the unit alone: a runner finds the job when it looks next, within its `pollMs`. */
+/** {@link Jobs.enqueue} for who has the unit alone. */
 export async function enqueueJob(tx: Unit, job: NewJob): Promise<void> {
   await tx.affected(insertJob, insertedJob(job));
+  tx.signal(ENQUEUED);
 }
 
 /** The jobs of a store. */
-export function jobsOf(store: Pick<Store, 'read' | 'unit'>): Jobs {
-  const listeners = new Set<() => void>();
-  const announce = (): void => {
-    for (const listener of listeners) listener();
-  };
+export function jobsOf(store: Pick<Store, 'read' | 'unit' | 'onSignal'>): Jobs {
   return {
-    async enqueue(tx, job) {
-      await enqueueJob(tx, job);
-      if (listeners.size > 0) tx.onCommitted(announce);
-    },
+    enqueue: enqueueJob,
     list: (filter = {}) => listJobs(store, filter),
+    async find(id) {
+      const row = await store.read<JobTables>().selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst();
+      return row && recordOf(row);
+    },
     retry: (id) => store.unit((tx) => reviveJob(tx, id)),
     discard: (id) => store.unit((tx) => discardJob(tx, id)),
-    onEnqueued(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onEnqueued: (listener) => store.onSignal(ENQUEUED, listener),
   };
 }
 
@@ -189,7 +188,11 @@ async function listJobs(store: Pick<Store, 'read'>, filter: JobFilter): Promise<
     .orderBy('id')
     .limit(limit)
     .execute();
-  return rows.map((row) => ({
+  return rows.map(recordOf);
+}
+
+function recordOf(row: JobTables['jobs']): JobRecord {
+  return {
     id: row.id,
     kind: row.kind,
     key: row.key,
@@ -200,7 +203,7 @@ async function listJobs(store: Pick<Store, 'read'>, filter: JobFilter): Promise<
     maxAttempts: row.max_attempts,
     lastError: row.last_error,
     createdAt: row.created_at,
-  }));
+  };
 }
 
 async function reviveJob(tx: Unit, id: string): Promise<void> {

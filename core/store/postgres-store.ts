@@ -11,6 +11,7 @@ import { streamQuery } from './postgres-stream.ts';
 import { portableTypes } from './postgres-types.ts';
 import type { PostgresUnit } from './postgres-unit.ts';
 import { PostgresUnits, type PostgresLimits } from './postgres-units.ts';
+import { Signals } from './signals.ts';
 import type { Statement } from './statement.ts';
 import type { Store, StoreStatistics, Unit, UnitOptions } from './store.ts';
 import { scopedToTenant, type TenantReader } from './tenant.ts';
@@ -54,6 +55,7 @@ class PostgresStore implements Store {
   readonly clock: Clock;
   readonly jobs: Jobs;
   readonly #scope = new UnitScope<PostgresUnit>();
+  readonly #signals = new Signals();
   readonly #config: PoolConfig;
   readonly #writers: Pool;
   readonly #readers: Pool;
@@ -69,7 +71,7 @@ class PostgresStore implements Store {
     this.#config = connectionConfig(options.url, limits.deadlineMs);
     this.#writers = openPool({ ...this.#config, max: connections }, report);
     this.#readers = openPool({ ...readOnly(this.#config), max: Math.ceil(connections / 2) }, report);
-    this.#units = new PostgresUnits(this.#writers, this.#scope, limits, report);
+    this.#units = new PostgresUnits(this.#writers, this.#scope, limits, report, this.#signals);
     this.#readKysely = kyselyOver('postgres', readConnections(this.#readers, this.#scope));
     this.jobs = jobsOf(this);
   }
@@ -115,6 +117,10 @@ class PostgresStore implements Store {
 
   forTenant<DB>(tenant: string): TenantReader<DB> {
     return scopedToTenant(this.read<DB>(), tenant);
+  }
+
+  onSignal(topic: string, listener: () => void): () => void {
+    return this.#signals.on(topic, listener);
   }
 
   async databaseTime(): Promise<number> {

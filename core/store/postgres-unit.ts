@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import { InternalError, type MusterError } from '../errors/muster-error.ts';
 import type { Executed } from './executed.ts';
 import { runQuery, runStatement } from './postgres-connection.ts';
+import type { Signals } from './signals.ts';
 import type { Statement } from './statement.ts';
 import type { Unit } from './store.ts';
 import { scopedToTenant, type TenantWriter } from './tenant.ts';
@@ -14,12 +15,15 @@ export class PostgresUnit implements Unit, ScopedUnit {
   readonly committedActions: (() => void)[] = [];
   readonly #client: ClientBase;
   readonly #kysely: Kysely<unknown>;
+  readonly #signals: Signals;
+  readonly #signalled = new Set<string>();
   #active = true;
   #failure: MusterError | undefined;
 
-  constructor(client: ClientBase, kysely: Kysely<unknown>) {
+  constructor(client: ClientBase, kysely: Kysely<unknown>, signals: Signals) {
     this.#client = client;
     this.#kysely = kysely;
+    this.#signals = signals;
   }
 
   get active(): boolean {
@@ -57,6 +61,12 @@ export class PostgresUnit implements Unit, ScopedUnit {
   onCommitted(action: () => void): void {
     this.#assertUsable();
     this.committedActions.push(action);
+  }
+
+  signal(topic: string): void {
+    if (this.#signalled.has(topic)) return;
+    this.#signalled.add(topic);
+    this.onCommitted(() => this.#signals.emit(topic));
   }
 
   /** Runs a query of the builder in this unit. */

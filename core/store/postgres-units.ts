@@ -6,6 +6,7 @@ import { kyselyOver } from './kysely-dialect.ts';
 import { asKyselyConnection } from './postgres-connection.ts';
 import { isContention, postgresError, postgresUnavailable } from './postgres-errors.ts';
 import { PostgresUnit } from './postgres-unit.ts';
+import type { Signals } from './signals.ts';
 import type { StoreStatistics, Unit, UnitOptions } from './store.ts';
 import type { UnitScope } from './unit-scope.ts';
 
@@ -30,17 +31,25 @@ export class PostgresUnits {
   readonly #scope: UnitScope<PostgresUnit>;
   readonly #limits: PostgresLimits;
   readonly #report: (error: unknown) => void;
+  readonly #signals: Signals;
   readonly #kysely: Kysely<unknown>;
   readonly #running = new Set<Promise<unknown>>();
   #closed = false;
   #committedUnits = 0;
   #rejectedUnits = 0;
 
-  constructor(pool: Pool, scope: UnitScope<PostgresUnit>, limits: PostgresLimits, report: (error: unknown) => void) {
+  constructor(
+    pool: Pool,
+    scope: UnitScope<PostgresUnit>,
+    limits: PostgresLimits,
+    report: (error: unknown) => void,
+    signals: Signals,
+  ) {
     this.#pool = pool;
     this.#scope = scope;
     this.#limits = limits;
     this.#report = report;
+    this.#signals = signals;
     const connection = asKyselyConnection((sql, parameters) => scope.current().query(sql, parameters));
     this.#kysely = kyselyOver('postgres', { acquire: () => Promise.resolve(connection), release: () => undefined });
   }
@@ -92,7 +101,7 @@ export class PostgresUnits {
 
   async #once<T>(work: (tx: Unit) => Promise<T>, deadlineMs: number): Promise<Attempt<T>> {
     const client = await this.#connect();
-    const unit = new PostgresUnit(client, this.#kysely);
+    const unit = new PostgresUnit(client, this.#kysely, this.#signals);
     const begun = begin(client, deadlineMs === this.#limits.deadlineMs ? undefined : deadlineMs);
     try {
       const value = await this.#closure(work, unit, deadlineMs);

@@ -13,6 +13,7 @@ import { SqliteConnection } from './sqlite-connection.ts';
 import { sqliteUnavailable } from './sqlite-errors.ts';
 import { lockForWriting } from './sqlite-lock.ts';
 import { secureReader, secureWriter, type UnsafeSynchronous } from './sqlite-pragmas.ts';
+import { Signals } from './signals.ts';
 import type { SqliteUnit } from './sqlite-unit.ts';
 import { SqliteUnits, type BatchLimits } from './sqlite-units.ts';
 import type { Statement } from './statement.ts';
@@ -62,6 +63,7 @@ class SqliteStore implements Store {
   readonly jobs: Jobs;
   readonly #file: string;
   readonly #scope = new UnitScope<SqliteUnit>();
+  readonly #signals = new Signals();
   readonly #writer: Writer | undefined;
   readonly #reader: SqliteConnection;
   readonly #readKysely: Kysely<unknown>;
@@ -76,7 +78,7 @@ class SqliteStore implements Store {
     const database =
       lock && undo.adopt(openForWriting(this.#file, options.unsafeSynchronous), (opened) => opened.close());
     this.#reader = undo.adopt(openReader(this.#file), ({ database: opened }) => opened.close());
-    this.#writer = lock && database && writerOf(database, this.#reader.database, lock, options, this.#scope);
+    this.#writer = lock && database && writerOf(database, this.#reader.database, lock, options, { scope: this.#scope, signals: this.#signals });
     undo.move();
     const connection = this.#reader.asKyselyConnection();
     this.#readKysely = kyselyOver('sqlite', {
@@ -128,6 +130,10 @@ class SqliteStore implements Store {
 
   forTenant<DB>(tenant: string): TenantReader<DB> {
     return scopedToTenant(this.read<DB>(), tenant);
+  }
+
+  onSignal(topic: string, listener: () => void): () => void {
+    return this.#signals.on(topic, listener);
   }
 
   async databaseTime(): Promise<number> {
@@ -182,14 +188,14 @@ function writerOf(
   reader: Database.Database,
   unlock: () => void,
   options: SqliteOptions,
-  scope: UnitScope<SqliteUnit>,
+  { scope, signals }: { readonly scope: UnitScope<SqliteUnit>; readonly signals: Signals },
 ): Writer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const report = options.report ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)));
   const sync = options.unsafeSynchronous === undefined ? (options.sync ?? syncData) : undefined;
   const log = new WriteAheadLog(database, reader, sync);
   return {
-    units: new SqliteUnits(new SqliteConnection(database), log, scope, limits, report),
+    units: new SqliteUnits(new SqliteConnection(database), log, scope, limits, report, signals),
     close: () => {
       database.close();
       log.close();

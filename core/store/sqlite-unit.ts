@@ -3,6 +3,7 @@ import type { MusterError } from '../errors/muster-error.ts';
 import { InternalError } from '../errors/muster-error.ts';
 import type { Executed } from './executed.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
+import type { Signals } from './signals.ts';
 import type { Statement } from './statement.ts';
 import type { Unit } from './store.ts';
 import { scopedToTenant, type TenantWriter } from './tenant.ts';
@@ -14,12 +15,15 @@ export class SqliteUnit implements Unit, ScopedUnit {
   readonly committedActions: (() => void)[] = [];
   readonly #connection: SqliteConnection;
   readonly #kysely: Kysely<unknown>;
+  readonly #signals: Signals;
+  readonly #signalled = new Set<string>();
   #active = true;
   #failure: MusterError | undefined;
 
-  constructor(connection: SqliteConnection, kysely: Kysely<unknown>) {
+  constructor(connection: SqliteConnection, kysely: Kysely<unknown>, signals: Signals) {
     this.#connection = connection;
     this.#kysely = kysely;
+    this.#signals = signals;
   }
 
   get active(): boolean {
@@ -55,6 +59,12 @@ export class SqliteUnit implements Unit, ScopedUnit {
   onCommitted(action: () => void): void {
     this.#assertUsable();
     this.committedActions.push(action);
+  }
+
+  signal(topic: string): void {
+    if (this.#signalled.has(topic)) return;
+    this.#signalled.add(topic);
+    this.onCommitted(() => this.#signals.emit(topic));
   }
 
   /** Runs one statement of this unit and remembers its failure. */

@@ -7,6 +7,7 @@ import { Deadline } from './deadline.ts';
 import { kyselyOver } from './kysely-dialect.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { sqliteError, sqliteUnavailable } from './sqlite-errors.ts';
+import type { Signals } from './signals.ts';
 import { SqliteUnit } from './sqlite-unit.ts';
 import type { StoreStatistics, Unit, UnitOptions } from './store.ts';
 import type { UnitScope } from './unit-scope.ts';
@@ -57,6 +58,7 @@ export class SqliteUnits {
   readonly #scope: UnitScope<SqliteUnit>;
   readonly #limits: BatchLimits;
   readonly #report: (error: unknown) => void;
+  readonly #signals: Signals;
   readonly #kysely: Kysely<unknown>;
   readonly #control: TransactionControl;
   readonly #deadline = new Deadline();
@@ -79,12 +81,14 @@ export class SqliteUnits {
     scope: UnitScope<SqliteUnit>,
     limits: BatchLimits,
     report: (error: unknown) => void,
+    signals: Signals,
   ) {
     this.#connection = connection;
     this.#log = log;
     this.#scope = scope;
     this.#limits = limits;
     this.#report = report;
+    this.#signals = signals;
     this.#control = transactionControl(connection.database);
     this.#kysely = kyselyOver(
       'sqlite',
@@ -203,7 +207,7 @@ export class SqliteUnits {
 
   async #runOne(waiting: Waiting): Promise<Ran> {
     const database = this.#connection.database;
-    const unit = new SqliteUnit(this.#connection, this.#kysely);
+    const unit = new SqliteUnit(this.#connection, this.#kysely, this.#signals);
     this.#control.savepoint.run();
     try {
       const value = await this.#closure(waiting, unit);

@@ -58,6 +58,8 @@ export interface Store extends AsyncDisposable {
   stream<DB, R>(build: (db: Kysely<DB>) => Compilable<R>): AsyncIterable<R>;
   /** Reads scoped to one tenant. */
   forTenant<DB>(tenant: string): TenantReader<DB>;
+  /** Calls `listener` for each unit of this process that signalled a topic and is durable; returns what stops that. */
+  onSignal(topic: string, listener: () => void): () => void;
   /** The database's own clock, epoch milliseconds: the one that all nodes share. */
   databaseTime(): Promise<number>;
   /** Refuses new units, finishes those waiting, and closes. */
@@ -80,4 +82,6 @@ export interface Unit {
    * cache drops, publishes, metrics. What it throws is reported and changes nothing.
    */
   onCommitted(action: () => void): void;
+  /** Tells the listeners of {@link Store.onSignal}, once for the unit, when it is durable. */
+  signal(topic: string): void;
 }

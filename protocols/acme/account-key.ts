@@ -18,8 +18,8 @@ export interface AccountKey {
   readonly thumbprint: string;
   readonly algorithm: JwsAlgorithm;
   readonly publicKey: SubjectPublicKeyInfo;
-  /** Whether a signature verifies. Never throws. */
-  verify(data: Uint8Array, signature: Uint8Array): boolean;
+  /** Whether a signature verifies, looked at beside the event loop. Never rejects. */
+  verify(data: Uint8Array, signature: Uint8Array): Promise<boolean>;
 }
 
 interface KeyKind {
@@ -102,13 +102,17 @@ function requireStrong(key: KeyObject): SubjectPublicKeyInfo {
   return publicKey;
 }
 
-function verifies({ hash }: KeyKind, key: KeyObject, data: Uint8Array, signature: Uint8Array): boolean {
+function verifies({ hash }: KeyKind, key: KeyObject, data: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
   try {
     // RFC 7518 §3.4: R and S side by side, not DER. The other kinds do not look at dsaEncoding.
-    return verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature);
+    verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature, (error, valid) =>
+      resolve(error === null && valid),
+    );
   } catch {
-    return false;
+    resolve(false);
   }
+  return promise;
 }
 
 function badKey(message: string, cause?: unknown): AcmeProblem {

@@ -71,7 +71,7 @@ export async function changeKey({ store }: AccountDependencies, call: Call, requ
   const inner = parseJws(parseObject(jws.payload, 'payload'));
   requireAlgorithm(inner);
   const newKey = carriedKey(inner);
-  verifyJws(inner, newKey);
+  await verifyJws(inner, newKey);
   if (inner.nonce !== undefined) throw new AcmeProblem('malformed', 'inner JWS: expected no nonce');
   if (inner.url !== jws.url) throw new AcmeProblem('malformed', 'inner JWS: expected the url of the outer one');
   const change = parseObject(inner.payload, 'inner payload');
@@ -129,7 +129,8 @@ async function createAccount(
 }
 
 function existingAccount(call: Call, account: AccountRow): Answer {
-  if (account.status !== 'valid') throw new AcmeProblem('unauthorized', 'the account is deactivated', { status: 401 });
+  if (account.status !== 'valid')
+    throw new AcmeProblem('unauthorized', `the account is ${account.status}`, { status: 401 });
   return accountAnswer(call, account, 200);
 }
 
@@ -158,18 +159,23 @@ async function storeChange(tx: Unit, call: Call, before: AccountRow, after: Acco
   const rows = tx.forTenant<AcmeTables>(tenant);
   await rows.updateTable('acme_accounts', { status, contact, terms }).where('id', '=', id).execute();
   if (status === before.status) return;
-  // RFC 8555 §7.3.6: whatever waits for the client is cancelled with the account.
+  await cancelWaiting(tx, tenant, id, now);
+  await audit(tx, call, id, 'acme-account.deactivated', now);
+}
+
+/** RFC 8555 §7.3.6: whatever waits for the client of an account ends with it. */
+export async function cancelWaiting(tx: Unit, tenant: string, account: string, now: number): Promise<void> {
+  const rows = tx.forTenant<AcmeTables>(tenant);
   await rows
     .updateTable('acme_authorizations', { status: 'deactivated', challenge_status: 'invalid', lease_until: null })
-    .where('account', '=', id)
+    .where('account', '=', account)
     .where('status', '=', 'pending')
     .execute();
   await rows
     .updateTable('acme_orders', { status: 'invalid', updated_at: now })
-    .where('account', '=', id)
+    .where('account', '=', account)
     .where('status', 'in', ['pending', 'ready'])
     .execute();
-  await audit(tx, call, id, 'acme-account.deactivated', now);
 }
 
 function accountAnswer(call: Call, account: AccountRow, status: number): Answer {

@@ -4,7 +4,8 @@ import type { Store } from '../../core/store/store.ts';
 import { accountUrl } from './accounts.ts';
 import { challengesFor, challengeView, newToken, offeredOf } from './challenges.ts';
 import type { Answer, Call } from './dependencies.ts';
-import { baseOf, type Identifier, isWildcard } from './identifier.ts';
+import { type DeviceProofDependencies, proveDevice } from './device-attestation.ts';
+import { baseOf, type Identifier, isOfDevice, isWildcard } from './identifier.ts';
 import { optionalString } from './json.ts';
 import { AcmeUrls } from './path.ts';
 import { AcmeProblem } from './problem.ts';
@@ -29,6 +30,8 @@ export async function reusable(
   account: AccountRow,
   identifier: Identifier,
 ): Promise<AuthorizationRow | undefined> {
+  // Evidence enrols once: the next order needs fresh one.
+  if (isOfDevice(identifier)) return undefined;
   const now = store.clock.now();
   const { type, value } = baseOf(identifier);
   const wildcard = isWildcard(identifier) ? 1 : 0;
@@ -67,6 +70,8 @@ export function newAuthorization(
     attempts: 0,
     lease_until: null,
     validated_at: null,
+    evidence: null,
+    attested_key: null,
     expires_at: now + settings.orderLifetimeSeconds * 1000,
     created_at: now,
   };
@@ -93,19 +98,21 @@ export async function answerAuthorization(
 
 /** Reads a challenge, or takes the client's word that it is met (RFC 8555 §7.5.1). */
 export async function answerChallenge(
-  { store, office }: { readonly store: Store; readonly office: ValidationOffice },
+  { office, ...parts }: DeviceProofDependencies & { readonly office: ValidationOffice },
   call: Call,
   request: AccountRequest,
   [id, type]: readonly [string, string],
 ): Promise<Answer> {
+  const { store } = parts;
   let row = await requireAuthorization(store, call, request.account, id);
   const challenge = offeredOf(row).find((offered) => offered === type);
   if (challenge === undefined) throw new AcmeProblem('malformed', 'no such challenge', { status: 404 });
   if (request.jws.payload.length > 0) {
-    // RFC 8555 §7.5.1: an object, whose members mean nothing.
-    payloadOf(request);
+    // RFC 8555 §7.5.1: an object, whose members mean nothing but for evidence.
+    const payload = payloadOf(request);
     await requireOpen(store, row);
-    await office.begin(row, challenge, call.settings);
+    if (challenge === 'device-attest-01') await proveDevice(parts, call, { row, payload, key: request.key });
+    else await office.begin(row, challenge, call.settings);
     row = await requireAuthorization(store, call, request.account, id);
   }
   return challengeAnswer(call, row, challenge);
@@ -173,7 +180,7 @@ async function vouchedAuthorization(
 ): Promise<Answer> {
   const [order] = await store.query(orderById, { tenant: endpoint.tenant, endpoint: endpoint.id, id });
   const identifier = order?.account === account.id && order.eab_key !== null ? identifiersOf(order)[index] : undefined;
-  if (order === undefined || identifier === undefined)
+  if (order === undefined || identifier === undefined || isOfDevice(identifier))
     throw new AcmeProblem('malformed', 'no such authorization of this account', { status: 404 });
   if (jws.payload.length > 0)
     throw new AcmeProblem('malformed', 'the key of the account vouches for this name: there is nothing to give up');
@@ -192,4 +199,23 @@ async function vouchedAuthorization(
 /** The identifiers of an order. */
 export function identifiersOf({ identifiers }: Pick<OrderRow, 'identifiers'>): readonly Identifier[] {
   return JSON.parse(identifiers) as Identifier[];
+}
+
+/** Ids of the authorizations of an order that are stored: all but those that a key vouches for. */
+export function authorizationIds({ authorizations }: Pick<OrderRow, 'authorizations'>): readonly string[] {
+  return (JSON.parse(authorizations) as (string | null)[]).filter((id) => id !== null);
+}
+
+/** What evidence has proved for an order: its id, and the key it attests (SHA-256 of the SubjectPublicKeyInfo). */
+export async function attestations(
+  store: Store,
+  order: Pick<OrderRow, 'tenant' | 'endpoint' | 'authorizations'>,
+): Promise<readonly { readonly evidence: string; readonly attestedKey: string }[]> {
+  const { tenant, endpoint } = order;
+  const rows = await Promise.all(
+    authorizationIds(order).map((id) => store.query(authorizationById, { tenant, endpoint, id })),
+  );
+  return rows.flatMap(([row]) =>
+    row?.evidence && row.attested_key ? [{ evidence: row.evidence, attestedKey: row.attested_key }] : [],
+  );
 }

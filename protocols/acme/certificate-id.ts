@@ -1,13 +1,9 @@
 import { certificateDer } from '../../core/authority/certificates.ts';
-import { listAuthorities } from '../../core/authority/authorities.ts';
 import { findBySerial, type FoundCertificate } from '../../core/authority/revocation.ts';
 import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import type { Store } from '../../core/store/store.ts';
-import { parseCertificate } from '../../core/x509/certificate.ts';
-import { octetsEqual } from '../../core/x509/octets.ts';
-import { keyIdentifier } from '../../core/x509/public-key.ts';
 import { type SerialNumber, serialNumberFromOctets } from '../../core/x509/serial-number.ts';
-import type { Call } from './dependencies.ts';
+import type { AcmeDependencies, Call } from './dependencies.ts';
 import { type Identifier, identifierName } from './identifier.ts';
 import { fromBase64url, type JsonObject, optionalString } from './json.ts';
 import { AcmeProblem } from './problem.ts';
@@ -25,17 +21,20 @@ export interface ReplacedCertificate {
 const MAX_KEY_IDENTIFIER = 64;
 const MAX_SERIAL = 21;
 
+/** What looks certificates up. */
+type Lookup = Pick<AcmeDependencies, 'store' | 'authorities'>;
+
 /** The certificate of a name like `aki.serial` (RFC 9773 §4.1); undefined for one that no authority of the tenant issued. */
 export async function certificateOfId(
-  store: Store,
+  { store, authorities }: Lookup,
   tenant: string,
   name: string,
 ): Promise<FoundCertificate | undefined> {
   const parts = readId(name);
   if (parts === undefined) return undefined;
-  for (const { id, certificate } of await listAuthorities(store, tenant)) {
-    if (!octetsEqual(keyIdentifier(parseCertificate(certificate).publicKey), parts.keyIdentifier)) continue;
-    return findBySerial(store, tenant, id, parts.serialNumber);
+  for (const { id } of await authorities.issuersByKeyIdentifier(tenant, parts.keyIdentifier)) {
+    const found = await findBySerial(store, tenant, id, parts.serialNumber);
+    if (found !== undefined) return found;
   }
   return undefined;
 }
@@ -45,7 +44,7 @@ export async function certificateOfId(
  * @throws AcmeProblem `malformed`, `alreadyReplaced`
  */
 export async function replacedCertificate(
-  { store }: { readonly store: Store },
+  parts: Lookup,
   { endpoint: { tenant } }: Call,
   account: AccountRow,
   payload: JsonObject,
@@ -53,7 +52,8 @@ export async function replacedCertificate(
 ): Promise<ReplacedCertificate | undefined> {
   const name = optionalString(payload, 'replaces');
   if (name === undefined) return undefined;
-  const found = await certificateOfId(store, tenant, name);
+  const { store } = parts;
+  const found = await certificateOfId(parts, tenant, name);
   const [order] = found ? await store.query(orderByCertificate, { tenant, certificate: found.certificateId }) : [];
   if (found === undefined || order?.account !== account.id)
     throw new AcmeProblem('malformed', 'replaces: expected a certificate that this account ordered');

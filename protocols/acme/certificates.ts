@@ -1,5 +1,5 @@
 import type { Store } from '../../core/store/store.ts';
-import { isSelfIssued, parseCertificate } from '../../core/x509/certificate.ts';
+import { type Certificate, isSelfIssued, parseCertificate } from '../../core/x509/certificate.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { requireDer } from './certificate-id.ts';
 import type { AcmeDependencies, Answer, Call } from './dependencies.ts';
@@ -25,16 +25,27 @@ export async function downloadCertificate(
     throw new AcmeProblem('malformed', 'no such certificate of this account', { status: 404 });
   const der = await requireDer(store, tenant, id);
   const issuer = await authorities.issuerOf(tenant, parseCertificate(der));
-  const above = issuer === undefined ? [] : await authorities.caCertificates(tenant, issuer.id);
-  const shown = chain === 'with-root' ? above : above.filter((one) => !isSelfIssued(parseCertificate(one)));
+  const above = issuer?.chain ?? [];
+  const shown = chain === 'with-root' ? above : above.filter((one) => !isSelfIssued(one));
   const urls = new AcmeUrls(call.base, call.endpoint.label);
   const other = chain === 'with-root' ? urls.of('certificate', id) : urls.of('certificate-chain', id, 'with-root');
   return {
     status: 200,
     body: {
       type: 'application/pem-certificate-chain',
-      text: [der, ...shown].map((one) => encodePem('CERTIFICATE', one)).join(''),
+      text: [encodePem('CERTIFICATE', der), ...shown.map(pemOf)].join(''),
     },
     links: [`<${other}>;rel="alternate"`],
   };
 }
+
+/** Of an authority: the same object for each download. */
+function pemOf(certificate: Certificate): string {
+  const known = PEM.get(certificate);
+  if (known !== undefined) return known;
+  const pem = encodePem('CERTIFICATE', certificate.der);
+  PEM.set(certificate, pem);
+  return pem;
+}
+
+const PEM = new WeakMap<Certificate, string>();

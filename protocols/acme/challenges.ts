@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 import type { AcmeChallengeType, AcmeSettings } from '../../core/enrollment/acme-settings.ts';
 import type { Call } from './dependencies.ts';
-import type { Identifier } from './identifier.ts';
+import { type Identifier, isOfDevice } from './identifier.ts';
 import { AcmeUrls } from './path.ts';
 import type { AuthorizationRow } from './tables.ts';
 
@@ -23,14 +23,21 @@ export function keyAuthorizationDigest(authorization: string): Buffer {
   return createHash('sha256').update(authorization).digest();
 }
 
-/** Challenges for a name: DNS for wildcards alone (RFC 8555 §8.4), and not for addresses (RFC 8738 §7). */
+/**
+ * Challenges for an identifier: DNS for wildcards alone (RFC 8555 §8.4), and not for addresses (RFC 8738 §7); evidence for what
+ * names a device, and for nothing else (draft-ietf-acme-device-attest §5).
+ */
 export function challengesFor(
-  { type }: Identifier,
+  identifier: Identifier,
   wildcard: boolean,
   { challenges }: Pick<AcmeSettings, 'challenges'>,
 ): readonly AcmeChallengeType[] {
-  return challenges.filter((challenge) => (isByDns(challenge) ? type === 'dns' : !wildcard));
+  if (isOfDevice(identifier)) return challenges.filter((challenge) => challenge === DEVICE_ATTEST);
+  const others = challenges.filter((challenge) => challenge !== DEVICE_ATTEST);
+  return others.filter((challenge) => (isByDns(challenge) ? identifier.type === 'dns' : !wildcard));
 }
+
+const DEVICE_ATTEST = 'device-attest-01' satisfies AcmeChallengeType;
 
 /** A challenge of an authorization as its client sees it (RFC 8555 §7.1.5, §8). */
 export function challengeView(call: Pick<Call, 'base' | 'endpoint'>, row: AuthorizationRow, type: AcmeChallengeType) {

@@ -57,7 +57,7 @@ export const ACME_ERRORS: Readonly<Record<ReasonCode, AcmeError>> = {
   'policy-refused': unauthorized,
   'operator-rejected': unauthorized,
   'evidence-required': unauthorized,
-  'evidence-refused': unauthorized,
+  'evidence-refused': { type: 'badAttestationStatement' },
   'device-blocked': unauthorized,
   'enrollment-expired': { type: 'orderNotReady' },
   'transaction-in-use': { type: 'orderNotReady' },

@@ -31,5 +31,6 @@ export async function forgetEnded(store: Store): Promise<void> {
         authorizations.selectFrom('acme_authorizations').select('id').where('expires_at', '<', before).limit(MAX_ROWS),
       )
       .execute();
+    await db.deleteFrom('acme_renewal_windows').where('not_after', '<', before).execute();
   });
 }

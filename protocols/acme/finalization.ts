@@ -1,19 +1,24 @@
+import { withoutEvidence } from '../../core/enrollment/carried-evidence.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import type { AcmeOrderFact } from '../../core/enrollment/facts.ts';
 import { PolicyError } from '../../core/errors/muster-error.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { EnrollmentRequest } from '../../core/enrollment/request.ts';
+import type { Unit } from '../../core/store/store.ts';
 import {
   type CertificationRequest,
   parseCertificationRequest,
-  withoutChallengePassword,
+  requestToKeep,
 } from '../../core/x509/certification-request.ts';
 import { EXTENSION } from '../../core/x509/oids.ts';
-import { identifiersOf } from './authorizations.ts';
-import { subjectAltNamesOf, subjectFor } from './certificate-names.ts';
+import { attestations, identifiersOf } from './authorizations.ts';
+import { certifiedIdentifiers, subjectAltNamesOf, subjectFor } from './certificate-names.ts';
 import type { AcmeDependencies, OpenEndpoint } from './dependencies.ts';
+import { deviceNameOf } from './device-identifier.ts';
 import { problemOfReason } from './errors.ts';
+import { type Identifier, identifierName, isOfDevice } from './identifier.ts';
 import { namesOf } from './orders.ts';
+import type { OrderEnd } from './observer.ts';
 import { problemDocument } from './problem.ts';
 import {
   abandonedOrders,
@@ -26,7 +31,10 @@ import {
 } from './statements.ts';
 import type { OrderRow } from './tables.ts';
 
-type FinalizationDependencies = Pick<AcmeDependencies, 'store' | 'credentials' | 'hall' | 'endpoints' | 'report'>;
+type FinalizationDependencies = Pick<
+  AcmeDependencies,
+  'store' | 'credentials' | 'hall' | 'endpoints' | 'observer' | 'report'
+>;
 
 /** Longer than the hall takes: after it, the node that asked is taken for dead. */
 const LEASE_MS = 60_000;
@@ -57,7 +65,7 @@ export class Finalization {
     const { store } = this.#dependencies;
     const { tenant, id } = order;
     const now = store.clock.now();
-    const kept = withoutChallengePassword(csr);
+    const kept = requestToKeep(csr);
     const began = await store.unit((tx) =>
       tx.affected(beginProcessing, { tenant, id, csr: kept, leaseUntil: now + LEASE_MS, now }),
     );
@@ -108,46 +116,69 @@ export class Finalization {
   }
 
   async #issue(open: OpenEndpoint, order: OrderRow): Promise<void> {
-    const request = await this.#request(open, order);
-    const outcome =
-      request.kind === 'refused' ? request.outcome : await this.#dependencies.hall.enroll(request.request);
-    await this.#record(order, outcome);
+    const asked = await this.#request(open, order);
+    if (asked.kind === 'refused') return this.#record(order, asked.outcome);
+    const { store, hall } = this.#dependencies;
+    const { tenant, id } = order;
+    let marked = false;
+    // In the unit that records the certificate: one commit less for each order.
+    const onIssued = async (tx: Unit, certificate: string): Promise<void> => {
+      marked = (await tx.affected(markValid, { tenant, id, certificate, now: store.clock.now() })) === 1;
+      tx.onCommitted(() => this.#ended('valid', order));
+    };
+    const outcome = await hall.enroll({ ...asked.request, onIssued });
+    if (!marked) await this.#record(order, outcome);
   }
 
   async #request({ endpoint, settings }: OpenEndpoint, order: OrderRow): Promise<Asked> {
-    const { credentials } = this.#dependencies;
     const csr = parseCertificationRequest(order.csr!);
     const identifiers = identifiersOf(order);
+    const certified = certifiedIdentifiers(csr, identifiers);
     let fact: AcmeOrderFact;
     try {
-      fact = await credentials.acmeOrder(endpoint, {
-        orderId: order.id,
-        accountId: order.account,
-        eabKeyId: order.eab_key ?? undefined,
-        names: namesOf(order),
-        replaces: await this.#replaced(order),
-      });
+      fact = await this.#fact(endpoint, order, certified);
     } catch (error) {
       if (!(error instanceof PolicyError)) throw error;
       const { reason, message } = error;
       return { kind: 'refused', outcome: { kind: 'rejected', enrollmentId: undefined, reason, message } };
     }
+    const subject = subjectFor(csr, identifiers, settings);
+    const device = identifiers.find(isOfDevice);
+    const [attested] = device === undefined ? [] : await attestations(this.#dependencies.store, order);
     const request: EnrollmentRequest = {
       requestId: order.id,
       endpoint: withProfile(endpoint, settings.profiles.find(({ name }) => name === order.profile)?.profile),
       protocol: 'acme',
       operation: 'enroll',
       requestKey: Buffer.from(order.id),
-      subject: subjectFor(csr, identifiers, settings),
-      subjectAltName: subjectAltNamesOf(identifiers),
-      requestedExtensions: csr.requestedExtensions.filter(({ oid }) => oid !== EXTENSION.subjectAltName),
+      subject,
+      subjectAltName: subjectAltNamesOf(certified),
+      requestedExtensions: withoutEvidence(csr.requestedExtensions).filter(
+        ({ oid }) => oid !== EXTENSION.subjectAltName,
+      ),
       publicKey: csr.publicKey,
       proofOfPossession: 'signature',
       der: order.csr!,
       facts: [fact],
+      ...(device !== undefined && subject.rdns.length === 0 && { deviceName: deviceNameOf(device.value) }),
+      ...(attested !== undefined && { evidenceId: attested.evidence }),
       sourceAddress: order.source_address,
     };
     return { kind: 'asked', request };
+  }
+
+  /** The fact of the names that the certificate is to hold: evidence has proved those of the device, and they may be left out. */
+  async #fact(endpoint: Endpoint, order: OrderRow, certified: readonly Identifier[]): Promise<AcmeOrderFact> {
+    const devices = identifiersOf(order).filter(isOfDevice);
+    return this.#dependencies.credentials.acmeOrder(endpoint, {
+      orderId: order.id,
+      accountId: order.account,
+      eabKeyId: order.eab_key ?? undefined,
+      names: certified.filter((identifier) => !isOfDevice(identifier)).map(identifierName),
+      attestedNames: certified.filter(isOfDevice).map(identifierName),
+      commonNames: devices.map(({ value }) => deviceNameOf(value).toLowerCase()),
+      replaces: await this.#replaced(order),
+    });
   }
 
   /** A certificate with the same names is renewed by the order; one that shares only some of them is not. */
@@ -158,13 +189,15 @@ export class Finalization {
     return same ? replaces : undefined;
   }
 
-  async #record({ tenant, id }: OrderRow, outcome: Outcome): Promise<void> {
+  async #record(order: OrderRow, outcome: Outcome): Promise<void> {
     const { store } = this.#dependencies;
+    const { tenant, id } = order;
     const now = store.clock.now();
     switch (outcome.kind) {
       case 'issued': {
         const certificate = outcome.certificateId;
-        await store.unit((tx) => tx.affected(markValid, { tenant, id, certificate, now }));
+        const changed = await store.unit((tx) => tx.affected(markValid, { tenant, id, certificate, now }));
+        if (changed === 1) this.#ended('valid', order);
         return;
       }
       case 'pending': {
@@ -173,11 +206,18 @@ export class Finalization {
         return;
       }
       case 'rejected': {
-        const error = JSON.stringify(problemDocument(problemOfReason(outcome.reason, outcome.message)));
-        await store.unit((tx) => tx.affected(markInvalid, { tenant, id, from: 'processing', error, now }));
+        const problem = problemOfReason(outcome.reason, outcome.message);
+        const error = JSON.stringify(problemDocument(problem));
+        const from = 'processing';
+        const changed = await store.unit((tx) => tx.affected(markInvalid, { tenant, id, from, error, now }));
+        if (changed === 1) this.#ended('invalid', order, problem.type);
         return;
       }
     }
+  }
+
+  #ended(end: OrderEnd, { id, label }: OrderRow, reason?: string): void {
+    this.#dependencies.observer.orderEnded(end, { id, label, ...(reason !== undefined && { reason }) });
   }
 
   async #later({ tenant, id }: OrderRow, cause: unknown): Promise<void> {

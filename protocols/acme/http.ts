@@ -100,7 +100,8 @@ function send(
   // V46: renewal information may be kept by caches, and so carries no nonce.
   if (isInformation) reply.header('cache-control', `public, max-age=${Math.min(retryAfterSeconds ?? 0, 3600)}`);
   else noncing(service, reply);
-  if (body === undefined) return reply.send();
+  // Without a length the connection would end with the answer: every order begins with HEAD newNonce.
+  if (body === undefined) return (status === 204 ? reply : reply.header('content-length', '0')).send();
   if ('text' in body && 'type' in body)
     return reply.header('content-type', String(body.type)).send(Buffer.from(String(body.text)));
   return sendJson(reply, body, 'application/json');

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net';
 
 import type { AcmeIdentifierType, AcmeSettings } from '../../core/enrollment/acme-settings.ts';
-import type { GeneralName } from '../../core/x509/general-name.ts';
+import { type GeneralName, generalNameToText } from '../../core/x509/general-name.ts';
 import { ipAddressFromText, ipAddressToText } from '../../core/x509/ip-address.ts';
+import { deviceGeneralName, readDeviceIdentifier } from './device-identifier.ts';
 import { asObject, requiredString } from './json.ts';
 import { AcmeProblem, type Subproblem } from './problem.ts';
 
@@ -15,8 +16,6 @@ export interface Identifier {
 const MAX_IDENTIFIERS = 100;
 const MAX_DNS_NAME = 253;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-/** Known, and not issued for before devices can be attested (draft-acme-device-attest). */
-const ATTESTED_TYPES: readonly string[] = ['permanent-identifier', 'hardware-module'];
 
 /**
  * The identifiers of a new order, normalised, each once, in the order they came.
@@ -51,13 +50,27 @@ export function refused(faults: readonly Subproblem[]): AcmeProblem {
 }
 
 /** An identifier as the text of its GeneralName, lower case: equal texts are equal names. */
-export function identifierName({ type, value }: Identifier): string {
-  return `${type}:${value}`;
+export function identifierName(identifier: Identifier): string {
+  const { type, value } = identifier;
+  return isOfDevice(identifier) ? generalNameToText(generalNameOf(identifier)).toLowerCase() : `${type}:${value}`;
 }
 
-/** The subjectAltName an identifier stands for (RFC 8555 §7.4, RFC 8738 §4). */
+/** Whether it names the device itself: evidence alone proves it (draft-ietf-acme-device-attest). */
+export function isOfDevice({ type }: Pick<Identifier, 'type'>): boolean {
+  return type === 'permanent-identifier' || type === 'hardware-module';
+}
+
+/** The subjectAltName an identifier stands for (RFC 8555 §7.4, RFC 8738 §4, draft-ietf-acme-device-attest §3 and §4). */
 export function generalNameOf({ type, value }: Identifier): GeneralName {
-  return type === 'dns' ? { kind: 'dnsName', value } : { kind: 'ipAddress', value: ipAddressFromText(value) };
+  switch (type) {
+    case 'dns':
+      return { kind: 'dnsName', value };
+    case 'ip':
+      return { kind: 'ipAddress', value: ipAddressFromText(value) };
+    case 'permanent-identifier':
+    case 'hardware-module':
+      return deviceGeneralName(type, value);
+  }
 }
 
 /** Whether it is a wildcard (RFC 8555 §7.1.3). */
@@ -72,16 +85,24 @@ export function baseOf(identifier: Identifier): Identifier {
 
 type Fault = Pick<Subproblem, 'type' | 'detail'>;
 
-function readIdentifier(type: string, value: string, settings: AcmeSettings): Identifier | Fault {
+function readIdentifier(text: string, value: string, settings: AcmeSettings): Identifier | Fault {
   const { identifiers, wildcards } = settings;
-  if (ATTESTED_TYPES.includes(type))
-    return { type: 'unsupportedIdentifier', detail: `${type}: devices cannot be attested by ACME here yet` };
-  if (!(identifiers as readonly string[]).includes(type))
-    return { type: 'unsupportedIdentifier', detail: `expected an identifier of ${identifiers.join(' or ')}` };
-  const read = type === 'dns' ? readDnsName(value) : readAddress(value);
-  if ('value' in read && isWildcard(read) && !wildcards)
-    return { type: 'rejectedIdentifier', detail: 'wildcards are not issued here' };
-  return read;
+  const type = identifiers.find((one) => one === text);
+  switch (type) {
+    case undefined:
+      return { type: 'unsupportedIdentifier', detail: `expected an identifier of ${identifiers.join(' or ')}` };
+    case 'dns': {
+      const read = readDnsName(value);
+      if ('value' in read && isWildcard(read) && !wildcards)
+        return { type: 'rejectedIdentifier', detail: 'wildcards are not issued here' };
+      return read;
+    }
+    case 'ip':
+      return readAddress(value);
+    case 'permanent-identifier':
+    case 'hardware-module':
+      return readDeviceIdentifier(type, value);
+  }
 }
 
 /** RFC 1123 host names in ASCII; a name that reads as an address is none (V40). */

@@ -58,10 +58,10 @@ export function requireAlgorithm({ algorithm }: Jws): void {
 }
 
 /** @throws AcmeProblem `badSignatureAlgorithm` for an algorithm of another key, `malformed` for a wrong signature. */
-export function verifyJws({ algorithm, signed, signature }: Jws, key: AccountKey): void {
+export async function verifyJws({ algorithm, signed, signature }: Jws, key: AccountKey): Promise<void> {
   if (algorithm !== key.algorithm) throw badAlgorithm();
   // RFC 8555 names no type for it; Boulder and Pebble answer so.
-  if (!key.verify(signed, signature))
+  if (!(await key.verify(signed, signature)))
     throw new AcmeProblem('malformed', 'the signature of the request does not verify');
 }
 

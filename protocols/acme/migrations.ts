@@ -138,4 +138,26 @@ export const acmeMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    id: 'acme-0004',
+    async up(db, engine) {
+      const { textKey, text, integer } = columnTypes(engine);
+      await db.schema
+        .createTable('acme_renewal_windows')
+        .addColumn('tenant', textKey, (column) => column.notNull().references('tenants.id'))
+        .addColumn('certificate', textKey, (column) => column.notNull())
+        .addColumn('starts_at', integer, (column) => column.notNull())
+        .addColumn('ends_at', integer, (column) => column.notNull())
+        .addColumn('explanation', text)
+        .addColumn('set_by', text, (column) => column.notNull())
+        .addColumn('set_at', integer, (column) => column.notNull())
+        .addColumn('not_after', integer, (column) => column.notNull())
+        .addPrimaryKeyConstraint('acme_renewal_windows_pk', ['tenant', 'certificate'])
+        .execute();
+      await db.schema.createIndex('acme_renewal_windows_end').on('acme_renewal_windows').column('not_after').execute();
+      // The evidence that proved an identifier of a device (device-attest-01).
+      await db.schema.alterTable('acme_authorizations').addColumn('evidence', textKey).execute();
+      await db.schema.alterTable('acme_authorizations').addColumn('attested_key', textKey).execute();
+    },
+  },
 ];

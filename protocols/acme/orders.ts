@@ -2,10 +2,10 @@ import { StateError } from '../../core/errors/muster-error.ts';
 import { newId } from '../../core/store/id.ts';
 import type { Store } from '../../core/store/store.ts';
 import { requireTerms } from './accounts.ts';
-import { identifiersOf, newAuthorization, reusable, statusOf, vouchedId } from './authorizations.ts';
+import { authorizationIds, identifiersOf, newAuthorization, reusable, statusOf, vouchedId } from './authorizations.ts';
 import { alreadyReplaced, replacedCertificate } from './certificate-id.ts';
 import type { AcmeDependencies, Answer, Call } from './dependencies.ts';
-import { type Identifier, identifierName, parseIdentifiers, refused } from './identifier.ts';
+import { type Identifier, identifierName, isOfDevice, parseIdentifiers, refused } from './identifier.ts';
 import { type JsonObject, optionalList, optionalString } from './json.ts';
 import { AcmeUrls } from './path.ts';
 import { AcmeProblem } from './problem.ts';
@@ -43,18 +43,15 @@ export async function newOrder(parts: OrderDependencies, call: Call, request: Ac
     if (optionalString(payload, member) !== undefined)
       throw new AcmeProblem('malformed', `${member}: the profile of the endpoint says how long certificates last`);
   }
+  requireAttestation(call, identifiers);
   const profile = await profileOf(parts, call, payload);
   const voucher = await voucherOf(parts, call, account, identifiers);
   await requireQuota(parts, call, account, voucher === undefined);
   const replaces = await replacedCertificate(parts, call, account, payload, identifiers);
   const now = parts.store.clock.now();
-  const fresh: AuthorizationRow[] = [];
-  const kept: AuthorizationRow[] = [];
-  for (const identifier of voucher === undefined ? identifiers : []) {
-    const known = await reusable(parts.store, call, account, identifier);
-    if (known) kept.push(known);
-    else fresh.push(newAuthorization(call, account, identifier, now));
-  }
+  const planned = await authorizationsFor(parts, call, account, { identifiers, vouched: voucher !== undefined });
+  const kept = planned.flatMap((one) => (one.kind === 'kept' ? [one.row] : []));
+  const fresh = planned.flatMap((one) => (one.kind === 'fresh' ? [one.row] : []));
   const order: OrderRow = {
     id: newId(now),
     tenant: call.endpoint.tenant,
@@ -63,7 +60,7 @@ export async function newOrder(parts: OrderDependencies, call: Call, request: Ac
     account: account.id,
     status: fresh.length === 0 ? 'ready' : 'pending',
     identifiers: JSON.stringify(identifiers),
-    authorizations: JSON.stringify([...kept, ...fresh].map(({ id }) => id)),
+    authorizations: JSON.stringify(planned.map((one) => (one.kind === 'vouched' ? null : one.row.id))),
     profile: profile ?? null,
     eab_key: voucher ?? null,
     replaces: replaces?.certificateId ?? null,
@@ -79,6 +76,39 @@ export async function newOrder(parts: OrderDependencies, call: Call, request: Ac
   };
   await storeOrder(parts, order, fresh);
   return orderAnswer(call, order, 201);
+}
+
+type Planned = { readonly kind: 'vouched' } | { readonly kind: 'kept' | 'fresh'; readonly row: AuthorizationRow };
+
+/** An authorization for each identifier, in their order: one that still holds, a new one, or the word of the account's key. */
+async function authorizationsFor(
+  { store }: OrderDependencies,
+  call: Call,
+  account: AccountRow,
+  { identifiers, vouched }: { readonly identifiers: readonly Identifier[]; readonly vouched: boolean },
+): Promise<readonly Planned[]> {
+  const now = store.clock.now();
+  const planned: Planned[] = [];
+  for (const identifier of identifiers) {
+    if (vouched && !isOfDevice(identifier)) {
+      planned.push({ kind: 'vouched' });
+      continue;
+    }
+    const row = await reusable(store, call, account, identifier);
+    planned.push(
+      row ? { kind: 'kept', row } : { kind: 'fresh', row: newAuthorization(call, account, identifier, now) },
+    );
+  }
+  return planned;
+}
+
+/** @throws AcmeProblem `unsupportedIdentifier` for what names a device where the endpoint looks at no evidence. */
+function requireAttestation({ endpoint }: Call, identifiers: readonly Identifier[]): void {
+  if (endpoint.attestation.mode !== 'off') return;
+  const detail = 'this endpoint looks at no evidence, and nothing else proves this identifier';
+  const faults = identifiers.filter(isOfDevice);
+  if (faults.length > 0)
+    throw refused(faults.map((identifier) => ({ type: 'unsupportedIdentifier', detail, identifier })));
 }
 
 async function storeOrder({ store }: OrderDependencies, order: OrderRow, fresh: readonly AuthorizationRow[]) {
@@ -128,10 +158,9 @@ export function orderAnswer(
 ): Answer {
   const urls = new AcmeUrls(call.base, call.endpoint.label);
   const identifiers = identifiersOf(order);
-  const authorizations =
-    order.eab_key === null
-      ? (JSON.parse(order.authorizations) as string[])
-      : identifiers.map((_identifier, index) => vouchedId(order.id, index));
+  const ids = JSON.parse(order.authorizations) as (string | null)[];
+  // Where the key vouches for all names, an order of earlier days has an empty list.
+  const authorizations = identifiers.map((_identifier, index) => ids[index] ?? vouchedId(order.id, index));
   return {
     status,
     location: urls.of('order', order.id),
@@ -184,7 +213,7 @@ async function verdictOn(store: Store, order: OrderRow, now: number): Promise<'r
   if (order.status !== 'pending' && order.status !== 'ready') return undefined;
   if (order.expires_at <= now) return 'invalid';
   const { tenant, endpoint } = order;
-  const ids = JSON.parse(order.authorizations) as string[];
+  const ids = authorizationIds(order);
   const rows = await Promise.all(ids.map((id) => store.query(authorizationById, { tenant, endpoint, id })));
   const states = rows.map(([row]) => (row === undefined ? 'invalid' : statusOf(row, now)));
   if (states.some((state) => state !== 'pending' && state !== 'valid')) return 'invalid';
@@ -203,7 +232,8 @@ async function voucherOf(
     if (policy.kind === 'none')
       throw new AcmeProblem('unauthorized', 'the key that the account is bound to was revoked', { status: 401 });
     if (policy.kind === 'listed') {
-      const outside = identifiers.filter(({ value }) => !policy.allows(value));
+      // What names a device is for evidence to prove, and for the manifest to expect.
+      const outside = identifiers.filter((one) => !isOfDevice(one) && !policy.allows(one.value));
       if (outside.length > 0) {
         const detail = 'the key of the account does not cover this name';
         throw refused(outside.map((identifier) => ({ type: 'rejectedIdentifier', detail, identifier })));

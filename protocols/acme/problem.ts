@@ -17,6 +17,8 @@ export const PROBLEMS = {
   /** RFC 9773 §7.4. */
   alreadyReplaced: { status: 409, reason: 'conflict' },
   alreadyRevoked: { status: 400, reason: 'certificate-revoked' },
+  /** draft-ietf-acme-device-attest §7. */
+  badAttestationStatement: { status: 400, reason: 'evidence-refused' },
   badCSR: { status: 400, reason: 'subject-mismatch' },
   badNonce: { status: 400, reason: 'malformed-request' },
   badPublicKey: { status: 400, reason: 'key-not-allowed' },

@@ -1,8 +1,10 @@
 import type { FoundCertificate } from '../../core/authority/revocation.ts';
-import { type Certificate, parseCertificate } from '../../core/x509/certificate.ts';
+import { parseCertificate } from '../../core/x509/certificate.ts';
 import { certificateOfId } from './certificate-id.ts';
 import type { AcmeDependencies, Answer, OpenEndpoint } from './dependencies.ts';
 import { AcmeProblem } from './problem.ts';
+import { renewalWindowOf } from './renewal-windows.ts';
+import type { RenewalWindowRow } from './tables.ts';
 
 /** Without a window of the endpoint's own, the last third of its life is the time to renew a certificate. */
 const LAST_PART = 3;
@@ -12,46 +14,50 @@ const MINUTE_MS = 60_000;
 
 /** renewalInfo (RFC 9773 §4): when to renew a certificate. @throws AcmeProblem with status 404 for one that is not ours. */
 export async function renewalInfo(
-  { store }: Pick<AcmeDependencies, 'store'>,
+  parts: Pick<AcmeDependencies, 'store' | 'authorities'>,
   open: OpenEndpoint,
   name: string,
 ): Promise<Answer> {
-  const found = await certificateOfId(store, open.endpoint.tenant, name);
+  const found = await certificateOfId(parts, open.endpoint.tenant, name);
   if (found === undefined) throw new AcmeProblem('malformed', 'no such certificate', { status: 404 });
-  const { renewalPollSeconds, renewalExplanation } = open.settings;
-  const certificate = parseCertificate(found.der);
-  const { start, end, now } = suggestedWindow(open, found, certificate);
+  const [moved] = await parts.store.query(renewalWindowOf, {
+    tenant: open.endpoint.tenant,
+    certificate: found.certificateId,
+  });
+  const { start, end, explanation } = suggestedWindow(open, found, moved);
   return {
     status: 200,
     body: {
       suggestedWindow: { start: new Date(start).toISOString(), end: new Date(end).toISOString() },
-      ...(now && renewalExplanation !== undefined && { explanationURL: renewalExplanation }),
+      ...(explanation !== undefined && { explanationURL: explanation }),
     },
-    retryAfterSeconds: renewalPollSeconds,
+    retryAfterSeconds: open.settings.renewalPollSeconds,
   };
 }
 
 interface Window {
   readonly start: number;
   readonly end: number;
-  /** Whether the time has come: the certificate is revoked, or a campaign replaces it. */
-  readonly now: boolean;
+  readonly explanation: string | undefined;
 }
 
-/** A window in the past means at once (RFC 9773 §4.2). */
+/** What counts first: the certificate is revoked, or a campaign replaces it; an operator moved its window; its age. */
 function suggestedWindow(
   { endpoint, settings }: OpenEndpoint,
   found: FoundCertificate,
-  certificate: Certificate,
+  moved: RenewalWindowRow | undefined,
 ): Window {
-  const notBefore = certificate.notBefore.getTime();
-  const notAfter = certificate.notAfter.getTime();
-  const { renewIssuedBefore } = settings;
-  const replacedNow = renewIssuedBefore !== undefined && notBefore < Date.parse(renewIssuedBefore);
-  if (found.status !== 'active' || replacedNow) return { start: notBefore, end: notBefore + MINUTE_MS, now: true };
+  const { notBefore, notAfter } = parseCertificate(found.der);
+  const [begin, end] = [notBefore.getTime(), notAfter.getTime()];
+  const { renewIssuedBefore, renewalExplanation: explanation } = settings;
+  const replacedNow = renewIssuedBefore !== undefined && begin < Date.parse(renewIssuedBefore);
+  // RFC 9773 §4.2: a window in the past means at once.
+  if (found.status !== 'active' || replacedNow) return { start: begin, end: begin + MINUTE_MS, explanation };
+  if (moved !== undefined)
+    return { start: moved.starts_at, end: moved.ends_at, explanation: moved.explanation ?? undefined };
   const lastMs = Math.min(
     endpoint.renewalWindowSeconds === undefined ? Infinity : endpoint.renewalWindowSeconds * 1000,
-    (notAfter - notBefore) / LAST_PART,
+    (end - begin) / LAST_PART,
   );
-  return { start: notAfter - lastMs, end: notAfter - lastMs * (1 - SPREAD) + 1000, now: false };
+  return { start: end - lastMs, end: end - lastMs * (1 - SPREAD) + 1000, explanation: undefined };
 }

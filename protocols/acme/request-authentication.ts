@@ -6,6 +6,7 @@ import type { Call } from './dependencies.ts';
 import { type JsonObject, parseObject } from './json.ts';
 import { carriedKey, type Jws, parseJws, requireAlgorithm, verifyJws } from './jws.ts';
 import type { Nonces } from './nonces.ts';
+import type { AcmeObserver, NonceRefusal } from './observer.ts';
 import { AcmeUrls } from './path.ts';
 import { AcmeProblem } from './problem.ts';
 import { accountById } from './statements.ts';
@@ -30,14 +31,16 @@ const REHEARSAL = { delayMs: 300, everyNonce: 5 };
 export class RequestAuthentication {
   readonly #store: Store;
   readonly #nonces: Nonces;
+  readonly #observer: Pick<AcmeObserver, 'nonceRefused'>;
   readonly #keys = new Map<string, AccountKey>();
   /** Counts nonces of rehearsals; the accounts whose last one was refused. */
   #rehearsed = 0;
   readonly #justRefused = new Set<string>();
 
-  constructor(store: Store, nonces: Nonces) {
+  constructor(store: Store, nonces: Nonces, observer: Pick<AcmeObserver, 'nonceRefused'>) {
     this.#store = store;
     this.#nonces = nonces;
+    this.#observer = observer;
   }
 
   /**
@@ -65,7 +68,7 @@ export class RequestAuthentication {
     await this.#accept(call, jws, key);
     // RFC 8555 §7.3.6: 401, so that a client knows that its account is at an end.
     if (account.status !== 'valid')
-      throw new AcmeProblem('unauthorized', 'the account is deactivated', { status: 401 });
+      throw new AcmeProblem('unauthorized', `the account is ${account.status}`, { status: 401 });
     return { jws, key, account };
   }
 
@@ -107,10 +110,10 @@ export class RequestAuthentication {
   async #accept(call: Call, jws: Jws, key: AccountKey): Promise<void> {
     if (jws.nonce === undefined) throw new AcmeProblem('malformed', 'JWS: expected a nonce');
     const nonce = this.#nonces.returned(jws.nonce);
-    if (!nonce.ours) throw badNonce('the nonce is not one of ours, or too old');
-    verifyJws(jws, key);
+    if (!nonce.ours) throw this.#badNonce('foreign', 'the nonce is not one of ours, or too old');
+    await verifyJws(jws, key);
     // Last, as it costs the store a row: who cannot sign makes us keep nothing.
-    if (!(await nonce.take())) throw badNonce('the nonce was used before');
+    if (!(await nonce.take())) throw this.#badNonce('used', 'the nonce was used before, or by another process');
     if (call.settings.rehearsal === 'on') await this.#rehearse(key);
   }
 
@@ -120,7 +123,12 @@ export class RequestAuthentication {
     this.#rehearsed += 1;
     if (this.#justRefused.delete(thumbprint) || this.#rehearsed % REHEARSAL.everyNonce !== 0) return;
     this.#justRefused.add(thumbprint);
-    throw badNonce('this endpoint rehearses: the nonce is refused, use the one of this answer');
+    throw this.#badNonce('rehearsal', 'this endpoint rehearses: the nonce is refused, use the one of this answer');
+  }
+
+  #badNonce(refusal: NonceRefusal, message: string): AcmeProblem {
+    this.#observer.nonceRefused(refusal);
+    return new AcmeProblem('badNonce', message);
   }
 }
 
@@ -132,8 +140,4 @@ export function payloadOf({ jws }: SignedRequest): JsonObject {
 /** RFC 8555 §6.3. @throws AcmeProblem `malformed` for a request that is no POST-as-GET. */
 export function requireEmptyPayload({ jws }: SignedRequest): void {
   if (jws.payload.length > 0) throw new AcmeProblem('malformed', 'expected an empty payload (POST-as-GET)');
-}
-
-function badNonce(message: string): AcmeProblem {
-  return new AcmeProblem('badNonce', message);
 }

@@ -3,14 +3,16 @@ import { parseCertificationRequest } from '../../core/x509/certification-request
 import { octetsEqual } from '../../core/x509/octets.ts';
 import { spkiSha256, type SubjectPublicKeyInfo } from '../../core/x509/public-key.ts';
 import { newAccount, changeKey, updateAccount } from './accounts.ts';
-import { answerAuthorization, answerChallenge, identifiersOf } from './authorizations.ts';
+import { answerAuthorization, answerChallenge, attestations, identifiersOf } from './authorizations.ts';
+import { requireCaaOf } from './caa-of-order.ts';
 import { CHAINS, downloadCertificate } from './certificates.ts';
 import { requestFor } from './certificate-names.ts';
 import type { AcmeDependencies, Answer, Call, OpenEndpoint } from './dependencies.ts';
 import { directory } from './directory.ts';
 import { Finalization } from './finalization.ts';
+import { isOfDevice } from './identifier.ts';
 import { fromBase64url, requiredString } from './json.ts';
-import { Nonces } from './nonces.ts';
+import type { Nonces } from './nonces.ts';
 import { currentOrder, listOrders, newOrder, orderAnswer } from './orders.ts';
 import type { Route } from './path.ts';
 import { AcmeProblem } from './problem.ts';
@@ -38,10 +40,10 @@ export class AcmeService {
   readonly #finalization: Finalization;
 
   constructor(dependencies: AcmeDependencies) {
-    const { store, shortLived, nonceKey } = dependencies;
+    const { store, nonces, observer } = dependencies;
     this.#dependencies = dependencies;
-    this.#nonces = new Nonces(nonceKey, shortLived, store.clock);
-    this.#authentication = new RequestAuthentication(store, this.#nonces);
+    this.#nonces = nonces;
+    this.#authentication = new RequestAuthentication(store, nonces, observer);
     this.#office = new ValidationOffice(dependencies);
     this.#finalization = new Finalization(dependencies);
   }
@@ -141,7 +143,7 @@ export class AcmeService {
       case 'authorization':
         return answerAuthorization(store, call, request, id);
       case 'challenge':
-        return answerChallenge({ store, office: this.#office }, call, request, [id, second]);
+        return answerChallenge({ ...this.#dependencies, office: this.#office }, call, request, [id, second]);
       case 'certificate':
         return downloadCertificate(this.#dependencies, call, request, [id, 'without-root']);
       case 'certificate-chain': {
@@ -175,6 +177,8 @@ export class AcmeService {
     const csr = await requestFor(der, identifiersOf(order));
     if (order.status === 'ready') {
       await this.#requireNoAccountKey(call, csr.publicKey);
+      await this.#requireAttestedKey(order, csr.publicKey);
+      await requireCaaOf(store, call, order);
       await this.#finalization.begin(call, order, csr);
     } else if (!isSameKey(order, csr.publicKey.der)) {
       throw new AcmeProblem('orderNotReady', `the order is ${order.status} with another key`);
@@ -187,6 +191,14 @@ export class AcmeService {
     const key = { endpoint: endpoint.id, spki: spkiSha256(publicKey) };
     const [account] = await this.#dependencies.store.query(accountOfSpki, key);
     if (account !== undefined) throw new AcmeProblem('badCSR', 'the key of the request is the key of an account');
+  }
+
+  /** Said here already, while the order can still be finalized; the hall holds evidence against the key all the same. */
+  async #requireAttestedKey(order: OrderRow, publicKey: SubjectPublicKeyInfo): Promise<void> {
+    if (!identifiersOf(order).some(isOfDevice)) return;
+    const attested = await attestations(this.#dependencies.store, order);
+    if (attested.length === 0 || attested.some(({ attestedKey }) => attestedKey !== spkiSha256(publicKey)))
+      throw new AcmeProblem('badCSR', 'the key of the request is not the one that the evidence attests');
   }
 }
 

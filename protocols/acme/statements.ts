@@ -266,6 +266,8 @@ export const insertAuthorization = statement<AcmeTables>()(
       attempts: p.attempts,
       lease_until: p.lease_until,
       validated_at: p.validated_at,
+      evidence: p.evidence,
+      attested_key: p.attested_key,
       expires_at: p.expires_at,
       created_at: p.created_at,
     }),
@@ -320,6 +322,42 @@ export const markValidated = statement<AcmeTables>()(
       .where('id', '=', p.id)
       .where('status', '=', 'pending')
       .where('challenge_status', '=', 'processing'),
+);
+
+/** Evidence decided: of parallel answers one counts (V44). */
+export const markAttested = statement<AcmeTables>()(
+  'acme-device-attested',
+  (
+    db,
+    p: {
+      tenant: string;
+      id: string;
+      verdict: string;
+      evidence: string | null;
+      attestedKey: string | null;
+      error: string | null;
+      validatedAt: number | null;
+      expiresAt: number;
+      now: number;
+    },
+  ) =>
+    db
+      .updateTable('acme_authorizations')
+      .set({
+        challenge: 'device-attest-01',
+        status: p.verdict as 'valid' | 'invalid',
+        challenge_status: p.verdict as 'valid' | 'invalid',
+        evidence: p.evidence,
+        attested_key: p.attestedKey,
+        error: p.error,
+        validated_at: p.validatedAt,
+        expires_at: p.expiresAt,
+      })
+      .where('tenant', '=', p.tenant)
+      .where('id', '=', p.id)
+      .where('status', '=', 'pending')
+      .where('challenge_status', '=', 'pending')
+      .where('expires_at', '>', p.now),
 );
 
 /** The challenge was not met this time. */

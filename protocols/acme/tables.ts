@@ -5,7 +5,11 @@ export interface AcmeTables {
   acme_accounts: AccountRow;
   acme_orders: OrderRow;
   acme_authorizations: AuthorizationRow;
+  acme_renewal_windows: RenewalWindowRow;
 }
+
+/** RFC 8555 §7.1.6: `deactivated` by its client, `revoked` by an operator. */
+export type AccountStatus = 'valid' | 'deactivated' | 'revoked';
 
 export interface AccountRow {
   id: string;
@@ -16,7 +20,7 @@ export interface AccountRow {
   /** Of its SubjectPublicKeyInfo: what certificates must not be for. */
   spki_sha256: string;
   jwk: string;
-  status: 'valid' | 'deactivated';
+  status: AccountStatus;
   /** JSON list of URLs. */
   contact: string;
   /** The terms of service that were agreed to. */
@@ -41,7 +45,7 @@ export interface OrderRow {
   status: OrderStatus;
   /** JSON list of identifiers. Never changed, as the two after it. */
   identifiers: string;
-  /** JSON list of ids; empty where a key vouches for all names. */
+  /** JSON list of an id for each identifier, null where a key vouches for it. */
   authorizations: string;
   profile: string | null;
   /** The key that vouches for the names. */
@@ -92,6 +96,25 @@ export interface AuthorizationRow {
   /** While `processing`: until when others leave it alone. */
   lease_until: number | null;
   validated_at: number | null;
+  /** Id of the evidence that proved it (device-attest-01). */
+  evidence: string | null;
+  /** SHA-256 of the SubjectPublicKeyInfo that the evidence attests, lower-case hex: the one that is certified. */
+  attested_key: string | null;
   expires_at: number;
   created_at: number;
+}
+
+/** When one certificate is to be renewed, by the word of an operator (RFC 9773 §4.2). */
+export interface RenewalWindowRow {
+  tenant: string;
+  certificate: string;
+  starts_at: number;
+  ends_at: number;
+  /** URL of a page about it. */
+  explanation: string | null;
+  /** As audit entries name who did it. */
+  set_by: string;
+  set_at: number;
+  /** End of the certificate: after it, the row is of no use. */
+  not_after: number;
 }

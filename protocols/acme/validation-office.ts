@@ -3,6 +3,7 @@ import { appendAudit } from '../../core/audit/log.ts';
 import type { AcmeDependencies } from './dependencies.ts';
 import { problemOf } from './errors.ts';
 import { restoreAccountKey } from './account-key.ts';
+import type { ValidationEnd } from './observer.ts';
 import { type AcmeProblem, problemDocument } from './problem.ts';
 import {
   abandonedValidations,
@@ -17,6 +18,8 @@ import {
 import type { AuthorizationRow } from './tables.ts';
 import { validate } from './validation.ts';
 
+type OfficeDependencies = Pick<AcmeDependencies, 'store' | 'endpoints' | 'observer' | 'report'>;
+
 /** Longer than any look at a challenge takes: after it, the node that looked is taken for dead. */
 const LEASE_MS = 60_000;
 /** Looks under way in this process; more wait. */
@@ -27,14 +30,14 @@ const MAX_LOOKS = 64;
  * this one died. Every step is a compare-and-set on the authorization (V44).
  */
 export class ValidationOffice {
-  readonly #dependencies: Pick<AcmeDependencies, 'store' | 'endpoints' | 'report'>;
+  readonly #dependencies: OfficeDependencies;
   readonly #stopping = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #waiting: (() => void)[] = [];
   #looks = 0;
 
-  constructor(dependencies: Pick<AcmeDependencies, 'store' | 'endpoints' | 'report'>) {
+  constructor(dependencies: OfficeDependencies) {
     this.#dependencies = dependencies;
   }
 
@@ -126,6 +129,7 @@ export class ValidationOffice {
     await store.unit(async (tx) => {
       const expiresAt = now + lastsSeconds * 1000;
       if ((await tx.affected(markValidated, { tenant, id, expiresAt, now })) !== 1) return;
+      tx.onCommitted(() => this.#looked('valid', row));
       await appendAudit(tx, {
         tenant,
         at: now,
@@ -146,9 +150,11 @@ export class ValidationOffice {
     const error = JSON.stringify(problemDocument(problem));
     // What the policy refuses, it refuses the next time as well.
     if (attempts >= settings.validationAttempts || problem.type === 'rejectedIdentifier') {
-      await store.unit((tx) => tx.affected(markRefuted, { tenant, id, attempts, error }));
+      const changed = await store.unit((tx) => tx.affected(markRefuted, { tenant, id, attempts, error }));
+      if (changed === 1) this.#looked('invalid', row, problem);
       return;
     }
+    this.#looked('again', row, problem);
     const waitMs = settings.validationRetrySeconds * 1000;
     const leaseUntil = store.clock.now() + waitMs + LEASE_MS;
     await store.unit((tx) => tx.affected(noteFailure, { tenant, id, attempts, error, leaseUntil }));
@@ -157,6 +163,12 @@ export class ValidationOffice {
       void this.#again(row, settings);
     }, waitMs);
     this.#timers.add(timer);
+  }
+
+  #looked(end: ValidationEnd, { challenge, label, type, value }: AuthorizationRow, problem?: AcmeProblem): void {
+    if (challenge === null) return;
+    const fault = problem === undefined ? {} : { problem: problem.type };
+    this.#dependencies.observer.validated(end, { challenge, label, name: `${type}:${value}`, ...fault });
   }
 
   async #again({ tenant, endpoint, id }: AuthorizationRow, settings: AcmeSettings): Promise<void> {

@@ -60,6 +60,7 @@ function look(validation: Validation, outside: Outside): Promise<void> {
       return byDns(validation, outside, `${accountLabel(url)}._acme-challenge.${value}`);
     case 'tls-alpn-01':
       return byTls(validation, outside);
+    case 'device-attest-01':
     case null:
       throw new AcmeProblem('malformed', 'no challenge was answered');
   }
@@ -102,7 +103,8 @@ function certificateOf(socket: TLSSocket): Uint8Array {
   return socket.getPeerX509Certificate()?.raw ?? new Uint8Array();
 }
 
-function outsideOf(settings: AcmeSettings): Outside {
+/** Conversations with hosts and name servers, as the settings of an endpoint allow. */
+export function outsideOf(settings: AcmeSettings): Outside {
   return new Outside(
     {
       allowed: settings.allowedNetworks.map(parseNetwork),

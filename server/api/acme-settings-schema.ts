@@ -36,6 +36,14 @@ export const acmeMembers = {
   identifiers: Type.Array(Type.Enum(ACME_IDENTIFIERS), { ...list, description: 'What orders may name.' }),
   challenges: Type.Array(Type.Enum(ACME_CHALLENGES), { ...list, description: 'Challenges that are offered.' }),
   wildcards: Type.Boolean({ description: 'Whether `*.` names may be ordered.' }),
+  caa: Type.Enum(['ignored', 'checked'], {
+    description: 'Whether CAA records of DNS names must let this server issue.',
+  }),
+  caaIdentities: Type.Array(Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9.-]+$' }), {
+    ...list,
+    description: 'Names that CAA records call this server by.',
+    maxItems: 16,
+  }),
   profiles: Type.Array(profile, { description: 'Profiles that orders may name.', maxItems: 32 }),
   commonName: Type.Enum(['as-requested', 'first-name'], {
     description: 'What a request without a common name gets: none, or the first DNS name.',

@@ -1,9 +1,11 @@
 import { Type } from 'typebox';
-import { getCertificate, listCertificates } from '../../core/authority/certificates.ts';
+import { certificateCursor, listCertificates } from '../../core/authority/certificate-search.ts';
+import { getCertificate } from '../../core/authority/certificates.ts';
 import type { CertificateRow } from '../../core/authority/tables.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { tenantIdOf } from './authentication.ts';
+import { certificateFilters, queryOf } from './certificate-query.ts';
 import type { ApiContext } from './context.ts';
 import { listQuery, pageFrom, pageOf, objectQuery, readPage, tenantParameter } from './paging.ts';
 import type { ApiScope } from './type-provider.ts';
@@ -12,8 +14,6 @@ import { idParameters, present, presentTime, timestamp, timeText } from './views
 type CertificateContext = Pick<ApiContext, 'store' | 'authorities'>;
 
 const tags = ['certificates'];
-const storedStatus = Type.Enum(['active', 'revoked']);
-
 const certificateView = Type.Object({
   id: Type.String(),
   serialNumber: Type.String({ description: 'Hexadecimal, lower case.' }),
@@ -35,16 +35,6 @@ const certificateView = Type.Object({
   createdAt: timestamp('When it was recorded.'),
 });
 
-const filters = {
-  device: Type.Optional(Type.String({ maxLength: 64 })),
-  status: Type.Optional(storedStatus),
-  serialNumber: Type.Optional(Type.String({ description: 'Hexadecimal, lower case.', pattern: '^[0-9a-f]{1,40}$' })),
-  name: Type.Optional(
-    Type.String({ description: 'Equals a CN or subjectAltName, without case.', minLength: 1, maxLength: 256 }),
-  ),
-  expiresBefore: Type.Optional(timestamp('Ends before this.')),
-};
-
 /** Certificates: list, show, export. */
 export function certificateRoutes(app: ApiScope, context: CertificateContext): void {
   listRoute(app, context);
@@ -55,26 +45,19 @@ export function certificateRoutes(app: ApiScope, context: CertificateContext): v
 function listRoute(app: ApiScope, { store }: CertificateContext): void {
   const schema = {
     tags,
-    summary: 'List certificates',
-    querystring: listQuery(filters),
+    summary: 'List certificates, or search them',
+    description: 'In the order they were made, or of their end where narrowed by status `active` or `expired`, or by expiry.',
+    querystring: listQuery(certificateFilters),
     response: { 200: pageOf(certificateView) },
   };
-  app.get('/certificates', { config: { access: 'certificates:read' }, schema }, (request) => {
-    const { device, status, serialNumber, name, expiresBefore } = request.query;
-    const until = expiresBefore === undefined ? undefined : Date.parse(expiresBefore);
+  app.get('/certificates', { config: { access: 'certificates:read' }, schema }, async (request) => {
+    const tenant = tenantIdOf(request);
+    const { query, order } = await queryOf(store, tenant, request.query);
     const now = store.clock.now();
     return readPage(
       pageFrom(request.query),
-      (page) =>
-        listCertificates(store, tenantIdOf(request), {
-          ...page,
-          device,
-          status,
-          serialNumber,
-          name,
-          expiresBefore: until,
-        }),
-      (row) => row.id,
+      (page) => listCertificates(store, tenant, { ...query, ...page, order }),
+      (row) => certificateCursor(row, order),
       (row) => viewOf(row, now),
     );
   });

@@ -60,3 +60,14 @@ export const cmpMembers = {
     maxItems: 32,
   }),
 };
+
+const oid = (description: string) =>
+  Type.String({ description, pattern: '^[0-2](\\.(0|[1-9][0-9]*))+$', maxLength: 128 });
+
+/** Members of CMP's settings that may be absent. */
+export const optionalCmpMembers = {
+  nonceTypes: Type.Object(
+    { request: oid('Information type of nonceRequest.'), response: oid('Information type of nonceResponse.') },
+    { ...members, description: 'Numbers of the nonces for evidence; without them CMP gives none.' },
+  ),
+};

@@ -1,6 +1,7 @@
-import { allCrls } from '../../core/authority/crl-records.ts';
+import { keptCrls } from '../../core/authority/authority-end.ts';
+import { revokedAuthorities } from '../../core/authority/authority-revocation.ts';
 import type { RevocationView } from '../../core/authority/revocation-view.ts';
-import type { CrlRow } from '../../core/authority/tables.ts';
+import type { AuthorityTables, CrlRow } from '../../core/authority/tables.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { DoctorFinding } from './doctor.ts';
 
@@ -15,8 +16,29 @@ export async function revocationFindings(
   revocations: Pick<RevocationView, 'ageMs'>,
 ): Promise<DoctorFinding[]> {
   // A database that does not answer is a finding of its own.
-  const crls = await allCrls(store).catch(() => []);
-  return [viewFinding(revocations.ageMs), ...crlFindings(crls, store.clock.now())];
+  const now = store.clock.now();
+  const crls = await keptCrls(store, now).then(
+    ({ inForce }) => inForce,
+    () => [],
+  );
+  return [viewFinding(revocations.ageMs), ...crlFindings(crls, now), ...(await authorityFindings(store))];
+}
+
+/** An authority that issues nothing any more, and nobody took over. */
+async function authorityFindings(store: Store): Promise<DoctorFinding[]> {
+  const rows = await store.read<AuthorityTables>().selectFrom('authorities').selectAll().execute().catch(() => []);
+  const active = rows.filter(({ state }) => state === 'active');
+  const revoked = active.length === 0 ? new Set() : await revokedAuthorities(store, rows).catch(() => new Set());
+  const names = active.filter(({ id }) => revoked.has(id)).map(({ name }) => name);
+  if (names.length === 0) return [];
+  return [
+    {
+      check: 'revoked-authorities',
+      state: 'failed',
+      text: `revoked, so that their endpoints issue nothing: ${some(names)}`,
+      remedy: 'start a rollover, and switch to the successor: muster ca rollover start',
+    },
+  ];
 }
 
 function viewFinding(ageMs: number): DoctorFinding {

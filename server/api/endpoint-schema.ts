@@ -1,10 +1,16 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { type AcmeSettings, OPEN_ACME } from '../../core/enrollment/acme-settings.ts';
-import { OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
-import { EST_AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
+import { type CmpSettings, OPEN_CMP } from '../../core/enrollment/cmp-settings.ts';
+import {
+  ATTESTATION_AUTHENTICATORS,
+  ATTESTATION_SERVICES,
+  OPEN_ATTESTATION,
+} from '../../core/enrollment/attestation-settings.ts';
+import { type BatchSettings, EST_AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
 import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
+import { attestationChanges, attestationView, changedAttestation } from './attestation-policy-schema.ts';
 import { acmeMembers, optionalAcmeMembers } from './acme-settings-schema.ts';
-import { cmpMembers } from './cmp-settings-schema.ts';
+import { cmpMembers, optionalCmpMembers } from './cmp-settings-schema.ts';
 import { scepMembers } from './scep-settings-schema.ts';
 
 const members = { additionalProperties: false } as const;
@@ -21,6 +27,39 @@ const estMembers = {
   serverKeyGeneration: Type.Boolean({ description: 'Whether the server may make key pairs (RFC 7030 §4.4).' }),
   csrAttributes: Type.Enum(['none', 'attributes', 'template'], { description: 'What GET /csrattrs answers.' }),
 };
+
+const optionalEstMembers = {
+  freshness: Type.Optional(
+    Type.Enum(['nonce', 'exporter'], {
+      description: 'Evidence holds a nonce asked for at /nonce, or one derived from the TLS 1.3 connection.',
+    }),
+  ),
+};
+
+/** The members of the attestation front door's settings on an endpoint. */
+const attestationDoorMembers = {
+  authenticators: Type.Array(Type.Enum(ATTESTATION_AUTHENTICATORS, { description: 'A kind of proof.' }), {
+    description: 'Which proofs of who asks are accepted.',
+    uniqueItems: true,
+  }),
+  services: Type.Array(Type.Enum(ATTESTATION_SERVICES, { description: 'Something the front door does.' }), {
+    description: 'Certificates of attestation keys, tickets for other protocols, certificates of Matter devices.',
+    uniqueItems: true,
+  }),
+  ticketLifetimeSeconds: Type.Integer({ description: 'How long a ticket is good.', minimum: 30, maximum: 86_400 }),
+  requestsPerMinute: Type.Integer({
+    description: 'Requests of one address before more are refused; 0: no limit.',
+    minimum: 0,
+    maximum: 1_000_000,
+  }),
+};
+
+const batchMembers = {
+  authenticators: Type.Array(Type.Literal('batch'), { description: 'An operator hands the requests in.', minItems: 1 }),
+};
+
+/** Batches when they are opened without saying more. */
+const OPEN_BATCH: BatchSettings = { authenticators: ['batch'] };
 
 const admissionRule = Type.Object(
   {
@@ -41,9 +80,6 @@ const approval = Type.Union(
 );
 
 const settingsMembers = {
-  attestation: Type.Enum(['off', 'observe', 'enforce'], {
-    description: 'Evidence asked for before a first certificate.',
-  }),
   admission: Type.Array(admissionRule, { maxItems: 50 }),
   approval,
   registrationAuthorities: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
@@ -87,11 +123,14 @@ export const endpointView = Type.Object({
   revision: Type.Integer({ description: 'Counts changes; also the ETag.' }),
   isDefault: Type.Boolean(),
   protocols: Type.Object({
-    est: Type.Optional(Type.Object(estMembers)),
+    est: Type.Optional(Type.Object({ ...estMembers, ...optionalEstMembers })),
     scep: Type.Optional(Type.Object(scepMembers)),
-    cmp: Type.Optional(Type.Object(cmpMembers)),
+    cmp: Type.Optional(Type.Object({ ...cmpMembers, ...Type.Partial(Type.Object(optionalCmpMembers)).properties })),
+    attestation: Type.Optional(Type.Object(attestationDoorMembers)),
+    batch: Type.Optional(Type.Object(batchMembers)),
     acme: Type.Optional(Type.Object({ ...acmeMembers, ...Type.Partial(Type.Object(optionalAcmeMembers)).properties })),
   }),
+  attestation: attestationView,
   ...settingsMembers,
   decider: Type.Optional(decider),
   renewalWindowSeconds: Type.Optional(renewalWindowSeconds),
@@ -112,21 +151,46 @@ const acmeChanges = Type.Object(
   members,
 );
 
+const cmpChanges = Type.Object(
+  { ...Type.Partial(Type.Object(cmpMembers)).properties, nonceTypes: nullable(optionalCmpMembers.nonceTypes) },
+  members,
+);
+
 /** Changes to an endpoint's settings (RFC 7396): absent stays, null closes a protocol or lifts a limit. */
 export const endpointChanges = Type.Object(
   {
+    profile: Type.Optional(
+      Type.String({
+        description: 'Name or id; of a new endpoint by default the oldest profile of the tenant.',
+        minLength: 1,
+        maxLength: 64,
+      }),
+    ),
+    authority: Type.Optional(
+      Type.String({
+        description: 'Name or id; of a new endpoint by default the newest active issuing authority of the tenant.',
+        minLength: 1,
+        maxLength: 64,
+      }),
+    ),
     protocols: Type.Optional(
       Type.Object(
         {
-          est: Type.Optional(Type.Union([Type.Partial(Type.Object(estMembers, members)), Type.Null()])),
+          est: Type.Optional(
+            Type.Union([Type.Partial(Type.Object({ ...estMembers, ...optionalEstMembers }, members)), Type.Null()]),
+          ),
           scep: Type.Optional(Type.Union([Type.Partial(Type.Object(scepMembers, members)), Type.Null()])),
-          cmp: Type.Optional(Type.Union([Type.Partial(Type.Object(cmpMembers, members)), Type.Null()])),
+          cmp: Type.Optional(Type.Union([cmpChanges, Type.Null()])),
           acme: Type.Optional(Type.Union([acmeChanges, Type.Null()])),
+          batch: Type.Optional(Type.Union([Type.Partial(Type.Object(batchMembers, members)), Type.Null()])),
+          attestation: Type.Optional(
+            Type.Union([Type.Partial(Type.Object(attestationDoorMembers, members)), Type.Null()]),
+          ),
         },
         members,
       ),
     ),
-    attestation: Type.Optional(settingsMembers.attestation),
+    attestation: Type.Optional(attestationChanges),
     admission: Type.Optional(settingsMembers.admission),
     approval: Type.Optional(settingsMembers.approval),
     registrationAuthorities: Type.Optional(settingsMembers.registrationAuthorities),
@@ -143,20 +207,6 @@ export type EndpointChanges = Static<typeof endpointChanges>;
 export const endpointDraft = Type.Object(
   {
     label: Type.String({ description: 'Unique in the installation; a path segment.', pattern: '^[a-z0-9-]{1,63}$' }),
-    profile: Type.Optional(
-      Type.String({
-        description: 'Name or id; default: the oldest profile of the tenant.',
-        minLength: 1,
-        maxLength: 64,
-      }),
-    ),
-    authority: Type.Optional(
-      Type.String({
-        description: 'Name or id; default: the newest active issuing authority of the tenant.',
-        minLength: 1,
-        maxLength: 64,
-      }),
-    ),
     ...endpointChanges.properties,
   },
   members,
@@ -183,18 +233,24 @@ const openEst: EstSettings = {
 };
 
 /** The settings after changes. */
-export function changedSettings(before: EndpointSettings, changes: EndpointChanges): EndpointSettings {
-  const { protocols, renewalWindowSeconds: window, decider: newDecider, admission, ...rest } = changes;
+export function changedSettings(
+  before: EndpointSettings,
+  changes: Omit<EndpointChanges, 'profile' | 'authority'>,
+): EndpointSettings {
+  const { protocols, renewalWindowSeconds: window, decider: newDecider, admission, attestation, ...rest } = changes;
   const { protocols: open, renewalWindowSeconds: oldWindow, decider: oldDecider, ...kept } = before;
   return {
     ...kept,
     ...rest,
     admission: admission ?? kept.admission,
+    attestation: changedAttestation(kept.attestation, attestation),
     protocols: {
       ...member('est', merged(open.est, protocols?.est, openEst)),
       ...member('scep', merged(open.scep, protocols?.scep, OPEN_SCEP)),
-      ...member('cmp', merged(open.cmp, protocols?.cmp, OPEN_CMP)),
+      ...member('cmp', mergedCmp(open.cmp, protocols?.cmp)),
       ...member('acme', mergedAcme(open.acme, protocols?.acme)),
+      ...member('attestation', merged(open.attestation, protocols?.attestation, OPEN_ATTESTATION)),
+      ...member('batch', merged(open.batch, protocols?.batch, OPEN_BATCH)),
     },
     ...member('renewalWindowSeconds', window === undefined ? oldWindow : window),
     ...member('decider', newDecider === undefined ? oldDecider : newDecider),
@@ -208,6 +264,14 @@ function merged<S extends object>(open: S | undefined, change: Partial<S> | null
 }
 
 /** As {@link merged}, but null takes a member away that may be absent. */
+function mergedCmp(open: CmpSettings | undefined, change: Static<typeof cmpChanges> | null | undefined) {
+  if (change === undefined || change === null) return change === null ? null : open;
+  const { nonceTypes = open?.nonceTypes, ...rest } = change;
+  const { nonceTypes: _types, ...kept } = open ?? OPEN_CMP;
+  return { ...kept, ...rest, ...member('nonceTypes', nonceTypes) };
+}
+
+/** As {@link mergedCmp}. */
 function mergedAcme(open: AcmeSettings | undefined, change: Static<typeof acmeChanges> | null | undefined) {
   if (change === undefined || change === null) return change === null ? null : open;
   const {

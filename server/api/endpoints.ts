@@ -1,14 +1,19 @@
-import { Type } from 'typebox';
-import type { FastifyRequest } from 'fastify';
+import { isDeepStrictEqual } from 'node:util';
 import { listAuthorities } from '../../core/authority/authorities.ts';
 import { listProfiles } from '../../core/authority/profiles.ts';
-import { appendAudit } from '../../core/audit/log.ts';
+import { attestationPolicy } from '../../core/enrollment/attestation-policy.ts';
 import type { Endpoint, EndpointSettings } from '../../core/enrollment/endpoint.ts';
-import { createEndpoint, deleteEndpoint, updateEndpoint } from '../../core/enrollment/endpoints.ts';
-import { PeerError, StateError } from '../../core/errors/muster-error.ts';
-import type { Store, Unit } from '../../core/store/store.ts';
-import { actorOf } from './access.ts';
-import { principalOf, tenantIdOf } from './authentication.ts';
+import {
+  createEndpoint,
+  deleteEndpoint,
+  findEndpoint,
+  pageOfEndpoints,
+  updateEndpoint,
+} from '../../core/enrollment/endpoints.ts';
+import type { EndpointRow } from '../../core/enrollment/tables.ts';
+import { PeerError } from '../../core/errors/muster-error.ts';
+import type { Store } from '../../core/store/store.ts';
+import { Type } from 'typebox';
 import type { ApiContext } from './context.ts';
 import {
   changedSettings,
@@ -18,26 +23,59 @@ import {
   endpointView,
   type EndpointView,
 } from './endpoint-schema.ts';
-import { listQuery, objectQuery, pageFrom, pageOf, readPage } from './paging.ts';
+import { changeResource, createResource, removeResource } from './resource-changes.ts';
+import { readResource, type ResourceKind } from './resource.ts';
 import type { ApiScope } from './type-provider.ts';
 
 type EndpointContext = Pick<ApiContext, 'store' | 'endpoints'>;
 
-const tags = ['endpoints'];
-const labelParameters = Type.Object({ label: Type.String({ pattern: '^[a-z0-9-]{1,63}$' }) });
-const revisionHeader = Type.Object({
-  'if-match': Type.Optional(
-    Type.String({ description: 'The ETag the change is based on; without it, whatever stands is changed.' }),
-  ),
-});
+const kind: ResourceKind<EndpointRow, typeof endpointView> = {
+  noun: 'endpoint',
+  path: '/endpoints',
+  tag: 'endpoints',
+  key: { label: Type.String({ pattern: '^[a-z0-9-]{1,63}$' }) },
+  access: { read: 'endpoints:read', write: 'endpoints:write' },
+  view: endpointView,
+  viewOf,
+  keyOf: ({ label }) => label,
+  find: findEndpoint,
+  unknown: 'unknown-endpoint',
+};
 
 /** Endpoints: the labels under which devices enrol. */
-export function endpointRoutes(app: ApiScope, context: EndpointContext): void {
-  listRoute(app, context);
-  getRoute(app, context);
-  createRoute(app, context);
-  changeRoute(app, context);
-  deleteRoute(app, context);
+export function endpointRoutes(app: ApiScope, { store }: EndpointContext): void {
+  readResource(app, store, kind, { filters: {}, read: pageOfEndpoints, cursorOf: ({ id }) => id });
+  createResource(app, store, kind, {
+    body: endpointDraft,
+    async create({ label, profile, authority, ...changes }, { tenant, at }) {
+      const issuance = { profile: await profileOf(store, tenant, profile), authority: await authorityOf(store, tenant, authority) };
+      const settings = changedSettings(CLOSED_ENDPOINT, changes);
+      return async (tx) => {
+        await createEndpoint(tx, { tenant, label, ...issuance, settings, isDefault: false }, at);
+        return label;
+      };
+    },
+  });
+  changeResource(app, store, kind, {
+    body: endpointChanges,
+    async apply({ profile, authority, ...changes }, { tenant }) {
+      const issuance = {
+        ...(profile !== undefined && { profile: await profileOf(store, tenant, profile) }),
+        ...(authority !== undefined && { authority: await authorityOf(store, tenant, authority) }),
+      };
+      return async (tx, row) => {
+        const before = JSON.parse(row.settings) as EndpointSettings;
+        const after = changedSettings(before, changes);
+        const { profile: toProfile = row.profile, authority: toAuthority = row.authority } = issuance;
+        const isSame = isEqual(before, after) && toProfile === row.profile && toAuthority === row.authority;
+        if (!isSame) await updateEndpoint(tx, tenant, row.id, row.revision, after, issuance);
+      };
+    },
+  });
+  removeResource(app, store, kind, {
+    summary: 'Delete an endpoint that never enrolled anything',
+    remove: async (tx, row) => void (await deleteEndpoint(tx, row.tenant, row.id)),
+  });
 }
 
 /** The endpoint of this tenant with this label. Throws PeerError `unknown-endpoint`, also for another tenant's. */
@@ -49,111 +87,6 @@ export async function endpointOf(
   const endpoint = await endpoints.resolve(label);
   if (endpoint !== undefined && endpoint.tenant === tenant) return endpoint;
   throw new PeerError('unknown-endpoint', `no endpoint has the label ${label}`);
-}
-
-function listRoute(app: ApiScope, { endpoints }: EndpointContext): void {
-  const schema = {
-    tags,
-    summary: 'List endpoints',
-    querystring: listQuery({}),
-    response: { 200: pageOf(endpointView) },
-  };
-  app.get('/endpoints', { config: { access: 'endpoints:read' }, schema }, async (request) => {
-    const all = await endpoints.list(tenantIdOf(request));
-    return readPage(
-      pageFrom(request.query),
-      async ({ after, limit }) => all.filter((endpoint) => after === undefined || endpoint.id > after).slice(0, limit),
-      (endpoint) => endpoint.id,
-      viewOf,
-    );
-  });
-}
-
-function getRoute(app: ApiScope, { endpoints }: EndpointContext): void {
-  const schema = {
-    tags,
-    summary: 'Show an endpoint',
-    params: labelParameters,
-    querystring: objectQuery,
-    response: { 200: endpointView },
-  };
-  app.get('/endpoints/:label', { config: { access: 'endpoints:read' }, schema }, async (request, reply) => {
-    const endpoint = await endpointOf(endpoints, tenantIdOf(request), request.params.label);
-    return reply.header('etag', etagOf(endpoint)).send(viewOf(endpoint));
-  });
-}
-
-function createRoute(app: ApiScope, { store, endpoints }: EndpointContext): void {
-  const schema = {
-    tags,
-    summary: 'Create an endpoint',
-    querystring: objectQuery,
-    body: endpointDraft,
-    response: { 201: endpointView },
-  };
-  app.post('/endpoints', { config: { access: 'endpoints:write' }, schema }, async (request, reply) => {
-    const tenant = tenantIdOf(request);
-    const { label, profile: profileName, authority: authorityName, ...changes } = request.body;
-    const profile = await profileOf(store, tenant, profileName);
-    const authority = await authorityOf(store, tenant, authorityName);
-    const settings = changedSettings(CLOSED_ENDPOINT, changes);
-    await store.unit(async (tx) => {
-      await createEndpoint(tx, { tenant, label, profile, authority, settings, isDefault: false }, store.clock.now());
-      await audit(tx, request, store.clock.now(), 'endpoint.created', label, settings);
-    });
-    const created = await endpointOf(endpoints, tenant, label);
-    return reply
-      .code(201)
-      .header('etag', etagOf(created))
-      .header('location', `/api/v1/endpoints/${label}`)
-      .send(viewOf(created));
-  });
-}
-
-function changeRoute(app: ApiScope, { store, endpoints }: EndpointContext): void {
-  const schema = {
-    tags,
-    summary: 'Change the settings of an endpoint',
-    description: 'A JSON merge patch (RFC 7396): absent members stay, null closes a protocol or lifts a limit.',
-    params: labelParameters,
-    querystring: objectQuery,
-    headers: revisionHeader,
-    body: endpointChanges,
-    response: { 200: endpointView },
-  };
-  app.patch('/endpoints/:label', { config: { access: 'endpoints:write' }, schema }, async (request, reply) => {
-    const tenant = tenantIdOf(request);
-    const before = await endpointOf(endpoints, tenant, request.params.label);
-    assertUnchanged(before, request.headers['if-match']);
-    const settings = changedSettings(settingsOf(before), request.body);
-    await store.unit(async (tx) => {
-      await updateEndpoint(tx, tenant, before.id, before.revision, settings);
-      await audit(tx, request, store.clock.now(), 'endpoint.changed', before.label, settings);
-    });
-    const after = await endpointOf(endpoints, tenant, before.label);
-    return reply.header('etag', etagOf(after)).send(viewOf(after));
-  });
-}
-
-function deleteRoute(app: ApiScope, { store, endpoints }: EndpointContext): void {
-  const schema = {
-    tags,
-    summary: 'Delete an endpoint that never enrolled anything',
-    params: labelParameters,
-    querystring: objectQuery,
-    headers: revisionHeader,
-    response: { 204: Type.Null() },
-  };
-  app.delete('/endpoints/:label', { config: { access: 'endpoints:write' }, schema }, async (request, reply) => {
-    const tenant = tenantIdOf(request);
-    const endpoint = await endpointOf(endpoints, tenant, request.params.label);
-    assertUnchanged(endpoint, request.headers['if-match']);
-    await store.unit(async (tx) => {
-      await deleteEndpoint(tx, tenant, endpoint.id);
-      await audit(tx, request, store.clock.now(), 'endpoint.deleted', endpoint.label, undefined);
-    });
-    return reply.code(204).send(null);
-  });
 }
 
 async function profileOf(store: Store, tenant: string, name: string | undefined): Promise<string> {
@@ -180,47 +113,14 @@ async function authorityOf(store: Store, tenant: string, name: string | undefine
   );
 }
 
-function assertUnchanged(endpoint: Endpoint, ifMatch: string | undefined): void {
-  if (ifMatch === undefined || ifMatch === '*' || ifMatch === etagOf(endpoint)) return;
-  throw new StateError(
-    'conflict',
-    `the endpoint is at revision ${endpoint.revision}, the change is based on ${ifMatch}`,
-  );
+/** What is stored came in by the same schema. */
+function viewOf({ id, label, profile, authority, revision, is_default: isDefault, settings }: EndpointRow): EndpointView {
+  const stored = JSON.parse(settings) as EndpointSettings;
+  const attestation = attestationPolicy(stored.attestation);
+  const shown: unknown = { ...stored, attestation, id, label, profile, authority, revision, isDefault: isDefault === 1 };
+  return shown as EndpointView;
 }
 
-function audit(
-  tx: Unit,
-  request: FastifyRequest,
-  at: number,
-  action: string,
-  label: string,
-  settings: EndpointSettings | undefined,
-): Promise<void> {
-  const details = settings === undefined ? {} : { settings: JSON.stringify(settings) };
-  const actor = actorOf(principalOf(request));
-  return appendAudit(tx, {
-    tenant: tenantIdOf(request),
-    at,
-    actor,
-    action,
-    object: `endpoint:${label}`,
-    outcome: 'success',
-    details,
-  });
-}
-
-function etagOf(endpoint: Endpoint): string {
-  return `"${endpoint.revision}"`;
-}
-
-function settingsOf(endpoint: Endpoint): EndpointSettings {
-  const { id: _id, tenant: _tenant, label: _label, profile: _profile, authority: _authority, ...rest } = endpoint;
-  const { revision: _revision, isDefault: _isDefault, keyRules: _keyRules, ...settings } = rest;
-  return settings;
-}
-
-/** A copy that may be changed: the endpoint itself is shared with the doors. What is stored came in by the same schema. */
-function viewOf(endpoint: Endpoint): EndpointView {
-  const { tenant: _tenant, keyRules: _keyRules, ...shown } = endpoint;
-  return structuredClone<unknown>(shown) as EndpointView;
+function isEqual(before: EndpointSettings, after: EndpointSettings): boolean {
+  return isDeepStrictEqual(before, JSON.parse(JSON.stringify(after)));
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { REVOCATION_REASONS } from '../../core/authority/revocation.ts';
+import { lifetimeMembers } from './status-lifetimes-schema.ts';
 import { timestamp } from './views.ts';
 
 /** Members of every wish to revoke. */
@@ -20,6 +21,27 @@ export const revocationBody = Type.Object(
   },
   { additionalProperties: false, default: {} },
 );
+
+/** What `POST /authorities/{id}/revoke` takes. */
+export const authorityRevocationBody = Type.Object(
+  {
+    ...revocationMembers,
+    reason: Type.Enum(
+      REVOCATION_REASONS.filter((reason) => reason !== 'certificateHold' && reason !== 'removeFromCRL'),
+      { description: 'CRLReason of RFC 5280 §5.3.1. It cannot be taken back.', default: 'unspecified' },
+    ),
+    comment: Type.String({ description: 'Goes into the audit log.', default: '', maxLength: 500 }),
+  },
+  { additionalProperties: false, default: {} },
+);
+
+/** What became of an authority. */
+export const authorityRevocationView = Type.Object({
+  authority: Type.String({ description: 'Id.' }),
+  name: Type.String(),
+  serialNumber: Type.String({ description: 'Of its certificate, as the CRL of the authority above names it.' }),
+  outcome: Type.Enum(['revoked', 'already-revoked']),
+});
 
 /** What became of one certificate. */
 export const outcomeView = Type.Object({
@@ -80,6 +102,15 @@ export const crlView = Type.Object({
   publishedAt: timestamp('When it was put in force.'),
 });
 
+/** What `GET /authorities/{id}/status` answers. */
+export const authorityStatusView = Type.Object({
+  standing: Type.Enum(['good', 'revoked'], { description: 'With the authority above it; a root is never revoked.' }),
+  revokedAt: Type.Optional(timestamp('When it was revoked.')),
+  reason: Type.Optional(Type.String()),
+  lifetimes: Type.Object(lifetimeMembers, { description: 'How late relying parties may be.' }),
+  crls: Type.Array(crlView, { description: 'Its CRLs in force.' }),
+});
+
 /** How a revocation went round. */
 export const timelineView = Type.Object({
   status: Type.Enum(['active', 'revoked']),
@@ -93,11 +124,5 @@ export const timelineView = Type.Object({
     }),
   ),
   crls: Type.Array(crlView, { description: 'The lists that name the certificate, as they are in force.' }),
-  beyond: Type.Object(
-    {
-      ocspCacheSeconds: Type.Integer({ description: 'HTTP caches keep an OCSP answer so long at most.' }),
-      ocspSeconds: Type.Integer({ description: 'Clients may keep one to its nextUpdate.' }),
-    },
-    { description: 'How late relying parties beyond our nodes may be.' },
-  ),
+  beyond: Type.Object(lifetimeMembers, { description: 'How late relying parties beyond our nodes may be.' }),
 });

@@ -6,21 +6,6 @@ import { timestamp } from './views.ts';
 
 const EVIDENCE = ['mtls-fetch', 'signed-fetch', 'presented', 'accepted'] as const;
 
-/** An authority in a list. */
-export const authorityView = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  kind: Type.Enum(['root', 'issuing']),
-  state: Type.Enum(['next', 'active', 'retiring', 'retired'], {
-    description: '`next`: announced. `retiring`: another issues in its place; it signs CRLs and OCSP answers.',
-  }),
-  parent: Type.Optional(Type.String({ description: 'Id of the authority above it; absent of a root.' })),
-  subject: Type.String(),
-  keyAlgorithm: Type.String(),
-  fingerprint: Type.String({ description: 'SHA-256 of the certificate, hex.' }),
-  notAfter: timestamp('When it ends.'),
-});
-
 /** What `POST /rollovers` takes. */
 export const rolloverBody = Type.Object(
   {

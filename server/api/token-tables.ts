@@ -1,6 +1,7 @@
 import { columnTypes } from '../../core/store/column-types.ts';
 import type { Migration } from '../../core/store/migrations.ts';
 import type { Role } from './access.ts';
+import { idempotencyMigrations } from './idempotency-table.ts';
 
 /** Tables of this folder. */
 export interface ApiTables {
@@ -25,7 +26,7 @@ export interface ApiTokenRow {
   revoked_at: number | null;
 }
 
-/** The schema of bearer tokens; after the migrations of core/authority, which make the tenants. */
+/** The schema of this folder; after the migrations of core/authority, which make the tenants. */
 export const apiMigrations: readonly Migration[] = [
   {
     id: 'api-0001',
@@ -47,4 +48,5 @@ export const apiMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  ...idempotencyMigrations,
 ];

@@ -128,6 +128,11 @@ export async function revokeToken(
   return true;
 }
 
+/** Deletes the tokens of a tenant that goes. */
+export async function removeTokensOf(tx: Unit, tenant: string): Promise<void> {
+  await tx.db<ApiTables>().deleteFrom('api_tokens').where('tenant', '=', tenant).execute();
+}
+
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

@@ -32,6 +32,7 @@ export const problemSchema = Type.Object(
     hint: Type.String({ description: 'What to do about it.' }),
     requestId: Type.String({ description: 'To be looked up in the log.' }),
     errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+    current: Type.Optional(Type.Unknown({ description: 'Of a conflict: how the object stands.' })),
   },
   { description: 'Problem details (RFC 9457).' },
 );

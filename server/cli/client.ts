@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent, request as httpsRequest } from 'node:https';
 import type { Connection } from './connection.ts';
 import { CliError, EXIT, exitCodeOf } from './exit-code.ts';
 
@@ -13,6 +13,14 @@ interface Problem {
   readonly requestId?: string;
 }
 
+/** What a request carries. */
+interface TextBody {
+  readonly text: string;
+  readonly contentType: string;
+}
+
+const JSON_TYPE = 'application/json';
+
 /** Milliseconds without a byte after which the server counts as gone. */
 const silenceMilliseconds = 30_000;
 
@@ -20,6 +28,8 @@ const silenceMilliseconds = 30_000;
 export class ApiClient {
   readonly #connection: Connection;
   readonly #tenant: string | undefined;
+  /** One connection for many requests; an idle one does not keep the process. */
+  readonly #agent = new Agent({ keepAlive: true });
 
   /** `tenant` (name or id) is sent with each request; undefined leaves the choice to the server. */
   constructor(connection: Connection, tenant: string | undefined) {
@@ -37,9 +47,15 @@ export class ApiClient {
     return this.#json<T>('POST', path, {}, body);
   }
 
+  /** The JSON answer of a POST of text in a media type of its own. */
+  async postText<T>(path: string, query: Query, text: string, contentType: string): Promise<T> {
+    const response = await this.#sendText('POST', path, query, { text, contentType });
+    return JSON.parse(await textOf(response)) as T;
+  }
+
   /** The JSON answer of a PATCH. */
-  patch<T>(path: string, body: unknown): Promise<T> {
-    return this.#json<T>('PATCH', path, {}, body);
+  patch<T>(path: string, body: unknown, ifMatch?: string): Promise<T> {
+    return this.#json<T>('PATCH', path, {}, body, ifMatch);
   }
 
   async delete(path: string): Promise<void> {
@@ -68,38 +84,58 @@ export class ApiClient {
     return { items, more: cursor !== undefined };
   }
 
-  async #json<T>(method: string, path: string, query: Query, body: unknown): Promise<T> {
-    return JSON.parse(await textOf(await this.#send(method, path, query, body))) as T;
+  async #json<T>(method: string, path: string, query: Query, body: unknown, ifMatch?: string): Promise<T> {
+    return JSON.parse(await textOf(await this.#send(method, path, query, body, ifMatch))) as T;
   }
 
-  async #send(method: string, path: string, query: Query, body: unknown): Promise<IncomingMessage> {
+  #send(method: string, path: string, query: Query, body: unknown, ifMatch?: string): Promise<IncomingMessage> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return this.#sendText(method, path, query, text === undefined ? undefined : { text, contentType: JSON_TYPE }, ifMatch);
+  }
+
+  async #sendText(
+    method: string,
+    path: string,
+    query: Query,
+    body: TextBody | undefined,
+    ifMatch?: string,
+  ): Promise<IncomingMessage> {
     const url = new URL(`/api/v1${path}`, this.#connection.url);
     for (const [name, value] of Object.entries({ tenant: this.#tenant, ...query })) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
-    const response = await this.#exchange(method, url, body === undefined ? undefined : JSON.stringify(body));
+    const response = await this.#exchange(method, url, body, ifMatch);
     const status = response.statusCode ?? 0;
     if (status < 400) return response;
     throw problemError(status, await textOf(response));
   }
 
-  #exchange(method: string, url: URL, body: string | undefined): Promise<IncomingMessage> {
+  #exchange(
+    method: string,
+    url: URL,
+    body: TextBody | undefined,
+    ifMatch: string | undefined,
+  ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const { token, authority } = this.#connection;
     const headers = {
       authorization: `Bearer ${token.reveal()}`,
-      ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+      ...(ifMatch !== undefined && { 'if-match': ifMatch }),
+      ...(body !== undefined && {
+        'content-type': body.contentType,
+        'content-length': Buffer.byteLength(body.text),
+      }),
     };
     const request = httpsRequest(
       url,
-      { method, headers, agent: false, ...(authority !== undefined && { ca: authority }) },
+      { method, headers, agent: this.#agent, ...(authority !== undefined && { ca: authority }) },
       resolve,
     );
     request.setTimeout(silenceMilliseconds, () =>
       request.destroy(new CliError(EXIT.unavailable, `${url.origin} does not answer`)),
     );
     request.on('error', (error) => reject(connectionError(url, error)));
-    request.end(body);
+    request.end(body?.text);
     return promise;
   }
 }

@@ -10,6 +10,7 @@ export const EXIT = {
   invalid: 7,
   unavailable: 8,
   findings: 9,
+  pending: 10,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
@@ -24,6 +25,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   conflict: 'the object was changed meanwhile, or is not in the state for this',
   invalid: 'the server did not accept what was sent',
   unavailable: 'the server, its database or its HSM cannot serve now; repeat later',
+  pending: 'apply has something left: a dry run with differences, or a certificate that somebody else signs',
   findings: 'doctor found something broken, or audit verify something that an honest log does not show',
 };
 

@@ -1,12 +1,22 @@
 import { Command, CommanderError } from 'commander';
 import { MusterError } from '../../core/errors/muster-error.ts';
 import { ConfigurationError } from '../configuration/configuration-error.ts';
+import { acmeCommands } from './commands/acme.ts';
+import { alertCommands } from './commands/alert.ts';
+import { anchorCommands } from './commands/anchor.ts';
+import { applyCommands } from './commands/apply.ts';
 import { auditCommands } from './commands/audit.ts';
 import { authorityCommands } from './commands/authority.ts';
 import { certificateCommands } from './commands/certificate.ts';
 import { deviceCommands } from './commands/device.ts';
 import { endpointCommands } from './commands/endpoint.ts';
 import { enrollmentCommands } from './commands/enrollment.ts';
+import { evidenceCommands } from './commands/evidence.ts';
+import { jobCommands } from './commands/job.ts';
+import { manifestCommands } from './commands/manifest.ts';
+import { profileCommands } from './commands/profile.ts';
+import { referenceValueCommands } from './commands/reference-value.ts';
+import { tenantCommands } from './commands/tenant.ts';
 import { secretCommands } from './commands/secret.ts';
 import { systemCommands } from './commands/system.ts';
 import { tokenCommands } from './commands/token.ts';
@@ -50,14 +60,24 @@ function programOf(terminal: Terminal): Command {
   const sessionOf = (command: Command) => new Session(terminal, command);
   for (const add of [
     systemCommands,
+    applyCommands,
+    tenantCommands,
+    profileCommands,
     endpointCommands,
     secretCommands,
     deviceCommands,
+    manifestCommands,
+    anchorCommands,
+    referenceValueCommands,
+    evidenceCommands,
+    alertCommands,
     enrollmentCommands,
     certificateCommands,
+    acmeCommands,
     authorityCommands,
     auditCommands,
     tokenCommands,
+    jobCommands,
   ]) {
     add(program, sessionOf);
   }

@@ -24,9 +24,12 @@ export class Session {
     this.options = command.optsWithGlobals<GlobalOptions>();
   }
 
-  /** The server, found when first needed: `--help` and offline commands need none. */
-  client(): ApiClient {
-    return new ApiClient(findServer(this.options, this.terminal), this.options.tenant);
+  /**
+   * The server, found when first needed: `--help` and offline commands need none. Speaks about the tenant of `--tenant`, another
+   * one, or (null) about none.
+   */
+  client(tenant: string | null | undefined = this.options.tenant): ApiClient {
+    return new ApiClient(findServer(this.options, this.terminal), tenant ?? undefined);
   }
 
   /** Prints text as it is. */

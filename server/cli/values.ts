@@ -78,3 +78,9 @@ function put(settings: Record<string, unknown>, [key, ...rest]: readonly string[
   settings[key] = nested;
   put(nested, rest, value);
 }
+
+/** A point in time (RFC 3339) in UTC. */
+export function parseTime(text: string): string {
+  if (Number.isNaN(Date.parse(text))) throw new InvalidArgumentError('expected a time such as 2026-11-22T10:00:00Z');
+  return new Date(text).toISOString();
+}

@@ -2,11 +2,15 @@ import { Secret } from '../../core/keys/secret.ts';
 import { parseCertificate, subjectAltName } from '../../core/x509/certificate.ts';
 import { generalNameToText } from '../../core/x509/general-name.ts';
 import { decodePem } from '../../core/x509/pem.ts';
+import { attestationObjectFormat } from '../../devices/attestation/acme/attestation-object.ts';
 import type { AcmeDependencies } from '../../protocols/acme/dependencies.ts';
+import { CountedLedger, storedLedger } from '../../protocols/acme/nonce-ledger.ts';
+import { Nonces } from '../../protocols/acme/nonces.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import type { TlsIdentity } from '../http/tls-settings.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Kernel } from './kernel.ts';
+import { acmeObserver } from './observers.ts';
 import type { OwnTls } from './own-tls.ts';
 
 /** What the key of the nonces is derived from the installation's key by: no secret is made with this text. */
@@ -27,10 +31,19 @@ export function acmeDependencies(parts: AcmeDoorParts): AcmeDependencies {
   const { kernel, telemetry } = parts;
   return {
     ...kernel,
-    nonceKey: Buffer.from(kernel.secretHash(new Secret(NONCE_KEY_LABEL)), 'hex'),
+    attestationFormat: attestationObjectFormat,
+    nonces: noncesOf(kernel),
     baseUrl: (host) => baseUrl(parts, host),
+    observer: acmeObserver(telemetry),
     report: (error) => telemetry.log.warn({ error }, 'acme: something failed in the background'),
   };
+}
+
+/** A store that one process has to itself needs no row for each nonce. */
+function noncesOf({ store, shortLived, secretHash }: Kernel): Nonces {
+  const key = Buffer.from(secretHash(new Secret(NONCE_KEY_LABEL)), 'hex');
+  const ledger = store.engine === 'sqlite' ? new CountedLedger(store.clock) : storedLedger(shortLived);
+  return new Nonces(key, ledger, store.clock);
 }
 
 /**

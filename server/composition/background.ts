@@ -7,6 +7,7 @@ import type { CheckpointSigning } from '../../core/audit/signing.ts';
 import { expirePending } from '../../core/enrollment/enrollments.ts';
 import { forgetEnded } from '../../protocols/acme/expiry.ts';
 import { endUnconfirmed } from '../../protocols/cmp/confirmation-deadline.ts';
+import { forgetEvidence } from '../../devices/attestation/evidence-records.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -32,6 +33,8 @@ export interface BackgroundParts {
 }
 
 const SECOND = 1000;
+/** How long a verdict that no request came for stays to be looked at. */
+const DAY_MS = 86_400 * SECOND;
 
 /** Starts the audit sequencer, the jobs of the installation, and the renewal of this node's TLS certificates. */
 export function startBackground({
@@ -51,8 +54,9 @@ export function startBackground({
     store,
     {
       ...publication.handlers,
-      [REVOKE_BATCH]: batchHandler(store, () => revocations.announce()),
+      [REVOKE_BATCH]: batchHandler(store),
       'forget-sightings': () => forgetSightings(store),
+      'forget-evidence': () => forgetEvidence(store, DAY_MS),
       'expire-enrollments': async () => void (await expirePending(store)),
       'end-cmp-confirmations': () => endUnconfirmed(store),
       'resume-acme': () => acme.resume(),
@@ -65,6 +69,7 @@ export function startBackground({
       schedules: [
         ...publication.schedules,
         { name: 'forget-sightings', kind: 'forget-sightings', payload: {}, everyMs: 86_400 * SECOND },
+        { name: 'forget-evidence', kind: 'forget-evidence', payload: {}, everyMs: 3600 * SECOND },
         { name: 'expire-enrollments', kind: 'expire-enrollments', payload: {}, everyMs: 60 * SECOND },
         { name: 'end-cmp-confirmations', kind: 'end-cmp-confirmations', payload: {}, everyMs: 10 * SECOND },
         { name: 'resume-enrollments', kind: 'resume-enrollments', payload: {}, everyMs: 5 * SECOND },

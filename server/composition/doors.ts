@@ -1,15 +1,16 @@
+import { AuthorityOffice } from '../../core/authority/authority-office.ts';
 import type { Endpoint } from '../../core/enrollment/endpoint.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { ATTRIBUTE_TYPE } from '../../core/x509/oids.ts';
 import type { RequestTemplate } from '../../protocols/est/csr-attributes.ts';
 import { acmePlugin } from '../../protocols/acme/http.ts';
+import { attestationPlugin } from '../../protocols/attestation/http.ts';
 import { AcmeService } from '../../protocols/acme/service.ts';
 import { estPlugin } from '../../protocols/est/http.ts';
 import { cmpPlugin } from '../../protocols/cmp/http.ts';
 import { scepPlugin } from '../../protocols/scep/http.ts';
 import { OCSP_PREFIX, statusServices } from '../../protocols/status/http.ts';
-import { OCSP_SETTINGS } from '../../protocols/status/service.ts';
 import { registerApi } from '../api/api.ts';
 import { installationDoctor } from '../api/doctor-checks.ts';
 import type { Configuration } from '../configuration/configuration.ts';
@@ -26,12 +27,14 @@ import { listen, portOf, stopListeners } from '../http/listening.ts';
 import type { Pressure } from '../http/pressure.ts';
 import type { TlsIdentity } from '../http/tls-settings.ts';
 import type { ListenerUrls } from '../installation/announcement.ts';
+import { tenantPreparation } from '../installation/tenant-preparation.ts';
 import { registerHealth, type HealthSources } from '../telemetry/health.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { deviceUrls } from './device-urls.ts';
 import { keyPackageSigner } from './key-package-signer.ts';
 import type { Kernel } from './kernel.ts';
 import { acmeDependencies } from './acme-door.ts';
+import { attestationDependencies } from './attestation-door.ts';
 import { noteEstFetch, watchHandshakes } from './rollover-watch.ts';
 import { statusObserver } from './observers.ts';
 import type { OwnTls } from './own-tls.ts';
@@ -57,6 +60,8 @@ export interface DoorParts {
   readonly tls: OwnTls;
   readonly auditPublicKey: Uint8Array;
   readonly ownToken: string | undefined;
+  /** Label of the token that new authorities are made in. */
+  readonly defaultToken: string;
 }
 
 /** Registers every route on its listener and listens. */
@@ -99,6 +104,7 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
     acmeDependencies({ kernel, telemetry, configuration, tls, port: () => portOf(listeners.tls) }),
   );
   await listeners.tls.app.register(acmePlugin(acme));
+  await listeners.tls.app.register(attestationPlugin(attestationDependencies(kernel)));
   registerHealth(listeners.admin.app, health);
   await registerAdministration(listeners, parts);
 
@@ -114,16 +120,18 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
 }
 
 function registerAdministration(listeners: Readonly<Record<ListenerName, Listener>>, parts: DoorParts): Promise<void> {
-  const { configuration, kernel, keys, telemetry, tls, auditPublicKey, ownToken } = parts;
+  const { configuration, kernel, keys, telemetry, tls, auditPublicKey, ownToken, defaultToken } = parts;
+  const office = new AuthorityOffice(keys, defaultToken);
   return registerApi(listeners.admin.app, {
     version: VERSION,
     ...kernel,
+    office,
+    prepareTenant: tenantPreparation(keys, office),
     auditPublicKey,
     deviceUrls: () => deviceUrls(configuration, (name) => portOf(listeners[name])),
     get tlsRoot() {
       return tls.root;
     },
-    ocspLifetimes: OCSP_SETTINGS,
     doctor: installationDoctor({
       configuration,
       store: kernel.store,

@@ -17,12 +17,20 @@ import type { FaultPoint } from '../../core/enrollment/issuance.ts';
 import type { Approvals } from '../../core/enrollment/ports.ts';
 import { secretHash, type SecretHash } from '../../core/enrollment/secrets.ts';
 import type { KeyStore } from '../../core/keys/key-store.ts';
+import { Secret } from '../../core/keys/secret.ts';
 import { newId } from '../../core/store/id.ts';
 import type { ShortLived } from '../../core/store/short-lived.ts';
 import type { Store } from '../../core/store/store.ts';
+import { AttestationKeyOffice } from '../../devices/attestation/tpm/attestation-key-office.ts';
+import type { CloneAlarm } from '../../devices/attestation/clones.ts';
+import { StoredGate } from '../../devices/attestation/gate.ts';
 import { storedInventory } from '../../devices/inventory/devices.ts';
 import { hashKey } from '../installation/installation-values.ts';
+import { IDENTITY_VERIFIER, VERIFIERS } from './verifiers.ts';
 import { watchedCredentials } from './rollover-watch.ts';
+
+/** What the key of attestation nonces is derived from the installation's key by: no secret is made with this text. */
+const NONCE_KEY_LABEL = 'muster: key of the nonces of attestation';
 
 /** Everything between the doors and the token: what the protocols, the API, the tests and the bench stand on. */
 export interface Kernel {
@@ -33,6 +41,8 @@ export interface Kernel {
   readonly endpoints: StoredEndpoints;
   readonly credentials: CredentialVerifier;
   readonly hall: Hall;
+  /** What appraises evidence. */
+  readonly gate: StoredGate;
   readonly secretHash: SecretHash;
   /** What seals the readable secrets of a tenant. */
   readonly dataKeys: DataKeys;
@@ -64,6 +74,8 @@ export interface KernelParts {
   readonly approvals: Approvals;
   /** Told of each device that is seen to know a new authority, and of each fetch by anybody. */
   readonly onRolloverSighting?: (evidence: RolloverEvidence | 'anonymous-fetch') => void;
+  /** Told of an identity that a second device seems to show. */
+  readonly onClone?: (alarm: CloneAlarm) => void;
   /** For tests: stops the process between the steps of an enrolment. */
   readonly faultPoint?: (point: FaultPoint) => Promise<void>;
 }
@@ -80,12 +92,22 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
   const build = database === undefined ? localBuilder(store) : workerBuilder(store, database);
   const crls = new Crls({ store, authorities, build });
   const revocations = new RevocationView({ store, hints: shortLived, report });
+  revocations.subscribe((changes) => authorities.noteRevocations(changes));
   const rollovers = new Rollovers({ store, authorities, report });
   const onSighting = parts.onRolloverSighting;
   const sightings = new RolloverSightings({ store, rollovers, ...(onSighting && { onSighting }) });
   const rollover = new CaRollover({ store, keys, rollovers, identities, moveEndpoints });
+  const gate = new StoredGate({
+    store,
+    shortLived,
+    nonceKey: Buffer.from(hash(new Secret(NONCE_KEY_LABEL)), 'hex'),
+    verifiers: VERIFIERS,
+    identify: IDENTITY_VERIFIER,
+    attestationKeys: new AttestationKeyOffice(store),
+    onClone: parts.onClone ?? (() => undefined),
+  });
   const credentials = watchedCredentials(
-    credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys }),
+    credentialVerifier({ store, shortLived, authorities, secretHash: hash, dataKeys, gate }),
     { authorities, rollovers, sightings, report },
   );
   const hall = new Hall({
@@ -93,7 +115,7 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
     authorities,
     profiles,
     inventory: storedInventory(store),
-    gate: undefined,
+    gate,
     approvals,
     observer,
     nodeId: newId(),
@@ -107,6 +129,7 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
     endpoints,
     credentials,
     hall,
+    gate,
     secretHash: hash,
     dataKeys,
     identities,

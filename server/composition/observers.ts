@@ -2,6 +2,8 @@ import type { CrlAlarm } from '../../core/authority/crl-schedule.ts';
 import type { EnrollmentObserver } from '../../core/enrollment/hall.ts';
 import type { TokenHealth } from '../../core/keys/key-store.ts';
 import type { AuditAlarm } from '../../core/audit/audit-sequencer.ts';
+import type { CloneAlarm } from '../../devices/attestation/clones.ts';
+import type { AcmeObserver } from '../../protocols/acme/observer.ts';
 import type { OcspObserver } from '../../protocols/status/ocsp-http.ts';
 import { EVENTS } from '../telemetry/events.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -36,6 +38,24 @@ export function enrollmentObserver(telemetry: Telemetry): EnrollmentObserver {
   };
 }
 
+/** Counts and logs what becomes of ACME orders and challenges. */
+export function acmeObserver(telemetry: Telemetry): AcmeObserver {
+  const { metrics } = telemetry;
+  return {
+    orderEnded(end, { id, label, reason }) {
+      metrics.countAcmeOrder(end);
+      if (end === 'invalid') telemetry.event('acme.order-failed', { order: id, endpoint: label, reason });
+    },
+    validated(end, { challenge, label, name, problem }) {
+      metrics.countAcmeValidation(challenge, end);
+      if (end === 'invalid') telemetry.event('acme.validation-failed', { endpoint: label, challenge, name, problem });
+    },
+    nonceRefused(cause) {
+      metrics.countAcmeNonce(cause);
+    },
+  };
+}
+
 /** Logs how a token comes and goes. */
 export function logTokenChange(log: Log, { label, state, lastError }: TokenHealth): void {
   const event = state === 'up' ? 'token.up' : state === 'down' ? 'token.down' : 'token.pin-refused';
@@ -56,6 +76,12 @@ export function auditObserver(telemetry: Telemetry): (alarm: AuditAlarm) => void
 export function crlAlarm(telemetry: Telemetry): CrlAlarm {
   return ({ authority, scope }, error) =>
     telemetry.event('crl.overdue', { authority, scope, reason: error.reason, detail: error.message });
+}
+
+/** Alarms when a second device seems to show an identity. */
+export function cloneAlarm(telemetry: Telemetry): (alarm: CloneAlarm) => void {
+  return ({ tenant, identity, enrollment, others, refused }) =>
+    telemetry.event('identity.cloned', { tenant, identity, enrollment, others: others.join(' '), refused });
 }
 
 /** Counts the answers of the OCSP responder; what is our own fault is logged. */

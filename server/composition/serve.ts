@@ -25,7 +25,7 @@ import { openDoors } from './doors.ts';
 import { composeKernel, type Kernel } from './kernel.ts';
 import { OwnTls } from './own-tls.ts';
 import { openShortLived, openStore } from './storage.ts';
-import { enrollmentObserver, logTokenChange } from './observers.ts';
+import { cloneAlarm, enrollmentObserver, logTokenChange } from './observers.ts';
 import { openTokens } from './tokens.ts';
 import { VERSION } from './version.ts';
 
@@ -87,6 +87,7 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     observer: enrollmentObserver(telemetry),
     report,
     approvals: { waiting: () => undefined },
+    onClone: cloneAlarm(telemetry),
     onRolloverSighting: (evidence) => metrics.countRolloverSighting(evidence),
     ...(overrides.faultPoint && { faultPoint: overrides.faultPoint }),
   });
@@ -108,6 +109,7 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     tls,
     auditPublicKey: signing.signer.publicKey,
     ownToken,
+    defaultToken,
   });
   opened.defer(() => doors.close());
   const background = startBackground({

@@ -10,6 +10,8 @@ import type { Store } from '../../core/store/store.ts';
 import { takenKeysOf } from '../../core/store/taken-keys.ts';
 import { acmeMigrations } from '../../protocols/acme/migrations.ts';
 import { cmpMigrations } from '../../protocols/cmp/migrations.ts';
+import { attestationMigrations } from '../../devices/attestation/migrations.ts';
+import { attestationKeyMigrations } from '../../devices/attestation/tpm/migrations.ts';
 import { inventoryMigrations } from '../../devices/inventory/migrations.ts';
 import { apiMigrations } from '../api/token-tables.ts';
 import type { Configuration } from '../configuration/configuration.ts';
@@ -22,6 +24,8 @@ const MIGRATIONS: readonly Migration[] = [
   ...authorityMigrations,
   ...enrollmentMigrations,
   ...inventoryMigrations,
+  ...attestationMigrations,
+  ...attestationKeyMigrations,
   ...cmpMigrations,
   ...acmeMigrations,
   ...apiMigrations,

@@ -57,6 +57,8 @@ export interface GuideFacts {
   /** What the server's own TLS certificates lead to: another root where the endpoint is not the first tenant's. */
   readonly tlsRoot: AuthorityFacts;
   readonly keys: KeyRules;
+  /** Where devices get what evidence must hold, and show it before they enrol; empty where the endpoint asks for none. */
+  readonly evidence: { readonly nonce?: string; readonly frontDoor?: string };
 }
 
 const PASSWORDS: readonly Authenticator[] = ['password', 'static-password', 'derived-password', 'webhook'];
@@ -84,7 +86,18 @@ export function guideFacts(endpoint: Endpoint, chain: readonly Uint8Array[], ser
   });
   const [issuing, root = issuing] = [chain.at(0), chain.at(-1)].map((der) => authorityFacts(der!));
   const authorities = { issuing: issuing!, root: root!, tlsRoot: authorityFacts(tlsRoot) };
-  return { label, isDefault, urls, doors: Object.fromEntries(doors), ...authorities, keys };
+  const evidence = evidenceUrls(endpoint, urls);
+  return { label, isDefault, urls, doors: Object.fromEntries(doors), ...authorities, keys, evidence };
+}
+
+function evidenceUrls({ label, protocols, attestation }: Endpoint, urls: DeviceUrls): GuideFacts['evidence'] {
+  const frontDoor = `${urls.tls}/attestation/${label}`;
+  const byEst = protocols.est !== undefined && protocols.est.freshness !== 'exporter';
+  const nonce = byEst ? `${urls.mtls}/.well-known/est/${label}/nonce` : `${frontDoor}/nonce`;
+  return {
+    ...(attestation.mode !== 'off' && (byEst || protocols.attestation !== undefined) && { nonce }),
+    ...(protocols.attestation !== undefined && { frontDoor }),
+  };
 }
 
 /** Whether the endpoint's authority stands below a root that devices have to be given apart. */

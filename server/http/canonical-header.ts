@@ -7,6 +7,7 @@ const irregular: Readonly<Record<string, string>> = {
 };
 
 const known = new Map<string, string>(Object.entries(irregular));
+const canonicalOnes = new Set<unknown>(Object.values(irregular));
 /** Names come from our own code, so the map stays small; the bound holds should one ever come from a peer. */
 const maximumKnown = 256;
 
@@ -19,6 +20,14 @@ export function canonicalHeaderName(name: string): string {
   const found = known.get(lower);
   if (found !== undefined) return found;
   const canonical = lower.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
-  if (known.size < maximumKnown) known.set(lower, canonical);
+  if (known.size < maximumKnown) {
+    known.set(lower, canonical);
+    canonicalOnes.add(canonical);
+  }
   return canonical;
+}
+
+/** Whether a name is known to be spelled so already; one that was never asked for may be, and is not known to. */
+export function isCanonical(name: unknown): boolean {
+  return canonicalOnes.has(name);
 }

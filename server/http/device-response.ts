@@ -1,5 +1,5 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { canonicalHeaderName } from './canonical-header.ts';
+import { canonicalHeaderName, isCanonical } from './canonical-header.ts';
 
 type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
@@ -26,6 +26,8 @@ export class DeviceResponse extends ServerResponse {
 function canonicalHeaders(headers: Headers | undefined): Headers | undefined {
   if (headers === undefined) return undefined;
   if (Array.isArray(headers)) {
+    // The hot paths spell their names as they should be: nothing is copied for them.
+    if (headers.every((part, index) => index % 2 === 1 || isCanonical(part))) return headers;
     return headers.map((part, index) => (index % 2 === 0 ? canonicalHeaderName(String(part)) : part));
   }
   const canonical: OutgoingHttpHeaders = {};

@@ -36,6 +36,7 @@ function sendProblem(fault: Fault, request: FastifyRequest, reply: FastifyReply)
     hint: fault.hint,
     requestId: request.id,
     ...(fault.fields.length > 0 && { errors: fault.fields }),
+    ...(fault.current !== undefined && { current: fault.current }),
   };
   // Serialised here: a route's response schemas describe its successes.
   return reply.type('application/problem+json').serializer(JSON.stringify).send(problem);

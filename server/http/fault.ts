@@ -1,4 +1,4 @@
-import { MusterError } from '../../core/errors/muster-error.ts';
+import { MusterError, StateError } from '../../core/errors/muster-error.ts';
 import { type ReasonCode, REASONS } from '../../core/errors/reasons.ts';
 import { HTTP_STATUS } from './http-status.ts';
 
@@ -19,6 +19,18 @@ export interface Fault {
   readonly hint: string;
   readonly retryAfterSeconds: number | undefined;
   readonly fields: readonly FieldFault[];
+  /** The present state of the object that a change did not fit. */
+  readonly current: object | undefined;
+}
+
+/** A change that does not fit the present state, which the answer shows. */
+export class ConflictWithState extends StateError {
+  readonly current: object;
+
+  constructor(message: string, current: object) {
+    super('conflict', message);
+    this.current = current;
+  }
 }
 
 /** A request that does not fit its schema, with each field that is wrong. */
@@ -50,7 +62,8 @@ const frameworkReasons: Readonly<Record<string, readonly [ReasonCode, string]>> 
 export function faultOf(error: unknown): Fault {
   if (error instanceof MusterError) {
     const detail = error.reason === 'internal' ? 'a fault of the server' : error.message;
-    return fault(error.reason, detail, error.retryAfterSeconds);
+    const current = error instanceof ConflictWithState ? error.current : undefined;
+    return { ...fault(error.reason, detail, error.retryAfterSeconds), current };
   }
   if (error instanceof SchemaFault) return { ...fault('malformed-request', error.message), fields: error.fields };
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
@@ -64,7 +77,8 @@ export function faultOf(error: unknown): Fault {
 }
 
 function fault(reason: ReasonCode, detail: string, retryAfterSeconds?: number): Fault {
-  return { reason, status: HTTP_STATUS[reason], detail, hint: REASONS[reason].hint, retryAfterSeconds, fields: [] };
+  const { hint } = REASONS[reason];
+  return { reason, status: HTTP_STATUS[reason], detail, hint, retryAfterSeconds, fields: [], current: undefined };
 }
 
 function isClientStatus(status: unknown): status is number {

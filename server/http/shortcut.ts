@@ -10,6 +10,11 @@ export interface Shortcut {
   readonly handler: RequestListener;
 }
 
+interface Registered extends Shortcut {
+  /** As metrics name it. */
+  readonly route: string;
+}
+
 /** What a listener does for every request, whoever answers it. */
 export interface ShortcutContext {
   readonly listener: ListenerName;
@@ -23,7 +28,7 @@ export interface ShortcutContext {
  */
 export class Shortcuts {
   readonly #context: ShortcutContext;
-  readonly #shortcuts: Shortcut[] = [];
+  readonly #shortcuts: Registered[] = [];
   #stopping = false;
 
   constructor(context: ShortcutContext) {
@@ -31,7 +36,7 @@ export class Shortcuts {
   }
 
   add(shortcut: Shortcut): void {
-    this.#shortcuts.push(shortcut);
+    this.#shortcuts.push({ ...shortcut, route: `${shortcut.prefix}*` });
   }
 
   /** From now on each answer ends its connection. */
@@ -44,21 +49,20 @@ export class Shortcuts {
     const url = request.url ?? '';
     const shortcut = this.#shortcuts.find(({ prefix }) => url.startsWith(prefix));
     if (shortcut === undefined) return false;
-    this.#observe(shortcut, request, response);
+    const start = performance.now();
     if (this.#stopping) response.shouldKeepAlive = false;
     const refusal = this.#context.pressure.refusal();
     if (refusal === undefined) shortcut.handler(request, response);
     else refuse(response, refusal.message, refusal.retryAfterSeconds ?? 5);
+    // What is answered at once costs no listener.
+    if (response.writableEnded) this.#observe(shortcut, request, response, start);
+    else response.on('finish', () => this.#observe(shortcut, request, response, start));
     return true;
   }
 
-  #observe({ prefix }: Shortcut, { method = '' }: IncomingMessage, response: ServerResponse): void {
+  #observe({ route }: Registered, { method = '' }: IncomingMessage, response: ServerResponse, start: number): void {
     const { listener, observe } = this.#context;
-    const start = performance.now();
-    response.on('finish', () => {
-      const seconds = (performance.now() - start) / 1000;
-      observe({ listener, route: `${prefix}*`, method, status: response.statusCode, seconds });
-    });
+    observe({ listener, route, method, status: response.statusCode, seconds: (performance.now() - start) / 1000 });
   }
 }
 

@@ -1,7 +1,11 @@
 import { appendAudit } from '../../core/audit/log.ts';
 import { insertAuthority, insertTenant, listAuthorities, listTenants } from '../../core/authority/authorities.ts';
 import { createIssuing, createRoot } from '../../core/authority/authority-creation.ts';
-import { DEVICE_PROFILE, REGISTRATION_AUTHORITY_PROFILE } from '../../core/authority/profile.ts';
+import {
+  ATTESTATION_KEY_PROFILE,
+  DEVICE_PROFILE,
+  REGISTRATION_AUTHORITY_PROFILE,
+} from '../../core/authority/profile.ts';
 import { insertProfile } from '../../core/authority/profiles.ts';
 import type { AuthorityRow, TenantRow } from '../../core/authority/tables.ts';
 import { InternalError, StateError } from '../../core/errors/muster-error.ts';
@@ -86,6 +90,17 @@ export async function provisionTenant(
   specification: TenantSpecification,
 ): Promise<ProvisionedTenant> {
   const now = store.clock.now();
+  const provisioned = await prepareTenant(keys, specification, now);
+  await store.unit((tx) => storeTenant(tx, provisioned, specification, { at: now, actor: 'system:installation' }));
+  return provisioned;
+}
+
+/** Makes keys and certificates of a new tenant; nothing of it is stored yet. @throws UpstreamError when the token is away. */
+export async function prepareTenant(
+  keys: KeyStore,
+  specification: TenantSpecification,
+  now: number,
+): Promise<ProvisionedTenant> {
   const tenant: TenantRow = { id: newId(now), name: specification.name, created_at: now };
   const { token, rootAlgorithm, issuingAlgorithm, name } = specification;
   const common = { tenant: tenant.id, token, crlShards: 1 };
@@ -113,7 +128,6 @@ export async function provisionTenant(
     },
     now,
   );
-  await store.unit((tx) => insertAll(tx, { tenant, root, issuing }, specification, now));
   return { tenant, root, issuing };
 }
 
@@ -158,11 +172,12 @@ async function loadTenant(store: Store, tenant: TenantRow): Promise<ProvisionedT
   return { tenant, root, issuing };
 }
 
-async function insertAll(
+/** Stores what {@link prepareTenant} made, with profiles and endpoints. */
+export async function storeTenant(
   tx: Unit,
   { tenant, root, issuing }: ProvisionedTenant,
   specification: TenantSpecification,
-  now: number,
+  { at: now, actor }: { readonly at: number; readonly actor: string },
 ): Promise<void> {
   await insertTenant(tx, tenant);
   await insertAuthority(tx, root);
@@ -176,6 +191,13 @@ async function insertAll(
     { id: registrationAuthority, tenant: tenant.id, name: 'registration-authority', settings },
     now,
   );
+  const attestationKey = {
+    id: newId(now),
+    tenant: tenant.id,
+    name: 'attestation-key',
+    settings: ATTESTATION_KEY_PROFILE,
+  };
+  await insertProfile(tx, attestationKey, now);
   const common = { tenant: tenant.id, authority: issuing.id };
   const { name: label, isDefault } = specification;
   await createEndpoint(tx, { ...common, label, profile: device, settings: DEFAULT_ENDPOINT, isDefault }, now);
@@ -193,7 +215,7 @@ async function insertAll(
   await appendAudit(tx, {
     tenant: tenant.id,
     at: now,
-    actor: 'system:installation',
+    actor,
     action: 'tenant.created',
     object: `tenant:${tenant.id}`,
     outcome: 'success',

@@ -5,6 +5,8 @@ export const EVENTS = {
   'enrollment.issued': 'info',
   'enrollment.pending': 'info',
   'enrollment.rejected': 'warn',
+  'acme.order-failed': 'warn',
+  'acme.validation-failed': 'warn',
   'api.refused': 'warn',
   'tls.renewed': 'info',
   'token.up': 'info',
@@ -15,6 +17,7 @@ export const EVENTS = {
   'scep.legacy-used': 'warn',
   'scep.legacy-refused': 'warn',
   'crl.overdue': 'error',
+  'identity.cloned': 'error',
 } as const;
 
 export type EventName = keyof typeof EVENTS;

@@ -19,6 +19,17 @@ export const METRICS = {
     help: 'Answers to enrolment requests.',
     labels: ['protocol', 'outcome', 'reason'],
   },
+  acmeOrders: { name: 'muster_acme_orders_total', help: 'ACME orders by how they ended.', labels: ['outcome'] },
+  acmeValidations: {
+    name: 'muster_acme_validations_total',
+    help: 'Looks at ACME challenges by what they came to; `again`: it is looked at once more.',
+    labels: ['challenge', 'outcome'],
+  },
+  acmeNonces: {
+    name: 'muster_acme_nonces_refused_total',
+    help: 'Nonces of ACME requests that were refused: foreign or too old, used before, or rehearsed.',
+    labels: ['cause'],
+  },
   ocspResponses: {
     name: 'muster_ocsp_responses_total',
     help: 'Answers to OCSP requests by where they came from, or by their failure.',

@@ -44,6 +44,9 @@ export class Metrics {
     registers: [this.#registry],
   });
   readonly #enrollments = this.#counter(METRICS.enrollments);
+  readonly #acmeOrders = this.#counter(METRICS.acmeOrders);
+  readonly #acmeValidations = this.#counter(METRICS.acmeValidations);
+  readonly #acmeNonces = this.#counter(METRICS.acmeNonces);
   readonly #ocspResponses = this.#counter(METRICS.ocspResponses);
   readonly #revocationDelay = new Histogram({
     name: METRICS.revocationDelay.name,
@@ -90,6 +93,21 @@ export class Metrics {
   /** Counts an answer to an enrolment request; `reason` where there is one. */
   countEnrollment(protocol: string, outcome: EnrollmentOutcome, reason?: ReasonCode): void {
     this.#enrollments.inc({ protocol, outcome, reason: reason ?? '' });
+  }
+
+  /** Counts an ACME order that ended. */
+  countAcmeOrder(outcome: 'valid' | 'invalid'): void {
+    this.#acmeOrders.inc({ outcome });
+  }
+
+  /** Counts a look at an ACME challenge. */
+  countAcmeValidation(challenge: string, outcome: 'valid' | 'invalid' | 'again'): void {
+    this.#acmeValidations.inc({ challenge, outcome });
+  }
+
+  /** Counts a nonce of an ACME request that was refused. */
+  countAcmeNonce(cause: 'foreign' | 'used' | 'rehearsal'): void {
+    this.#acmeNonces.inc({ cause });
   }
 
   /** Counts a SCEP message that rests on a broken algorithm. */

@@ -42,6 +42,7 @@ describe("ACME's vocabulary of reasons", () => {
   it('has every type of the registry', () => {
     const registered = [
       'accountDoesNotExist',
+      'badAttestationStatement',
       'alreadyRevoked',
       'badCSR',
       'badNonce',

@@ -7,6 +7,7 @@ import { parseAccountKey, restoreAccountKey } from '../../protocols/acme/account
 import { parseIdentifiers } from '../../protocols/acme/identifier.ts';
 import { parseObject } from '../../protocols/acme/json.ts';
 import { carriedKey, parseJws, requireAlgorithm, verifyJws } from '../../protocols/acme/jws.ts';
+import { CountedLedger, storedLedger } from '../../protocols/acme/nonce-ledger.ts';
 import { Nonces } from '../../protocols/acme/nonces.ts';
 import { AcmeUrls, parsePath } from '../../protocols/acme/path.ts';
 import { AcmeProblem } from '../../protocols/acme/problem.ts';
@@ -46,13 +47,13 @@ describe('account keys', () => {
 });
 
 describe('a JWS', () => {
-  it.each(ALGORITHMS)('of %s verifies, and no other octets do', (algorithm) => {
+  it.each(ALGORITHMS)('of %s verifies, and no other octets do', async (algorithm) => {
     const key = new ClientKey(algorithm);
     const object = jws(key, { alg: algorithm, jwk: key.jwk, url: 'https://x', nonce: 'n' }, { a: 1 });
     const parsed = parseJws(object);
-    expect(() => verifyJws(parsed, carriedKey(parsed))).not.toThrow();
+    await verifyJws(parsed, carriedKey(parsed));
     const foreign = parseJws({ ...object, payload: Buffer.from('{"a":2}').toString('base64url') });
-    expect(() => verifyJws(foreign, carriedKey(foreign))).toThrow(/does not verify/);
+    await expect(verifyJws(foreign, carriedKey(foreign))).rejects.toThrow(/does not verify/);
   });
 
   it('of any octets returns or throws a problem', () => {
@@ -82,11 +83,13 @@ describe('a JWS', () => {
   });
 });
 
-describe('nonces', () => {
+describe.each(['in the store', 'in memory'])('nonces, %s', (where) => {
   const taken = new Set<string>();
   const shortLived = { takeOnce: (key: string) => Promise.resolve(!taken.has(key) && taken.add(key) !== undefined) };
   let now = 1_000_000;
-  const nonces = (fill = 1): Nonces => new Nonces(Buffer.alloc(32, fill), shortLived, { now: () => now });
+  const clock = { now: () => now };
+  const ledger = where === 'in memory' ? new CountedLedger(clock) : storedLedger(shortLived);
+  const nonces = (fill = 1): Nonces => new Nonces(Buffer.alloc(32, fill), ledger, clock);
 
   it('are good once, for an hour, under their key', async () => {
     const text = nonces().issue();
@@ -106,6 +109,36 @@ describe('nonces', () => {
       expect(nonces().returned(other.toString('base64url')).ours).toBe(false);
     }
     expect(nonces().returned(`${nonce.toString('base64url')}=`).ours).toBe(false);
+  });
+});
+
+describe('a ledger in memory', () => {
+  let now = 0;
+  const issue = (ledger: CountedLedger, endsAt: number): Uint8Array => {
+    const octets = new Uint8Array(10);
+    ledger.mark(octets, endsAt);
+    return octets;
+  };
+
+  it('takes each of many once, over several pages, and forgets pages that ended', async () => {
+    const ledger = new CountedLedger({ now: () => now });
+    const marks = Array.from({ length: 70_000 }, () => issue(ledger, 1000));
+    for (const at of [0, 7, 65_535, 65_536, 69_999]) {
+      expect(await ledger.take(marks[at]!)).toBe(true);
+      expect(await ledger.take(marks[at]!)).toBe(false);
+    }
+    expect(await ledger.take(marks[1]!)).toBe(true);
+    now = 2000;
+    for (let count = 0; count < 65_536; count += 1) issue(ledger, 3000);
+    expect(await ledger.take(marks[2]!)).toBe(false);
+  });
+
+  it('knows none of another process, and none that it has not given out', async () => {
+    const ledger = new CountedLedger({ now: () => now });
+    const mark = issue(ledger, 5000);
+    expect(await new CountedLedger({ now: () => now }).take(mark)).toBe(false);
+    mark[9]! += 1;
+    expect(await ledger.take(mark)).toBe(false);
   });
 });
 

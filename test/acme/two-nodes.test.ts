@@ -14,6 +14,8 @@ import type { AcmeDependencies, Answer } from '../../protocols/acme/dependencies
 import { problemOf } from '../../protocols/acme/errors.ts';
 import { forgetEnded } from '../../protocols/acme/expiry.ts';
 import { acmeMigrations } from '../../protocols/acme/migrations.ts';
+import { storedLedger } from '../../protocols/acme/nonce-ledger.ts';
+import { Nonces } from '../../protocols/acme/nonces.ts';
 import { parsePath } from '../../protocols/acme/path.ts';
 import { AcmeService } from '../../protocols/acme/service.ts';
 import { OPEN_ENDPOINT, Site, type SiteTenant } from '../enrollment/site.ts';
@@ -28,6 +30,7 @@ describe.each(ENGINES)('two nodes over %s', (engine) => {
   let tenant: SiteTenant;
   let nodes: readonly [AcmeService, AcmeService];
   const reported: unknown[] = [];
+  const ended: string[] = [];
 
   beforeAll(async () => {
     site = await Site.open(engine, acmeMigrations);
@@ -42,15 +45,19 @@ describe.each(ENGINES)('two nodes over %s', (engine) => {
   /** Another process over the same database: its own memory, its own hall. */
   function node(change: Partial<AcmeDependencies> = {}): AcmeService {
     const { store, clock, credentials, authorities, profiles, endpoints } = site;
+    const shortLived = new MemoryShortLived({ clock, takenKeys: takenKeysOf(store), report: () => undefined });
     return new AcmeService({
       store,
-      shortLived: new MemoryShortLived({ clock, takenKeys: takenKeysOf(store), report: () => undefined }),
+      shortLived,
       credentials,
       authorities,
       profiles,
       endpoints,
       hall: site.newHall(),
-      nonceKey: Buffer.alloc(32, 1),
+      gate: undefined,
+      attestationFormat: () => undefined,
+      nonces: new Nonces(Buffer.alloc(32, 1), storedLedger(shortLived), clock),
+      observer: { orderEnded: (end) => ended.push(end), validated: () => undefined, nonceRefused: () => undefined },
       baseUrl: () => BASE,
       report: (error) => reported.push(error),
       ...change,
@@ -139,11 +146,13 @@ describe.each(ENGINES)('two nodes over %s', (engine) => {
     const device = await new Device(await open()).register(nodes[0]);
     const { view, url } = await device.order(nodes[0], 'parallel.example');
     const csr = csrOf('parallel.example');
+    ended.length = 0;
     const answers = await Promise.allSettled([0, 1, 0, 1].map((at) => device.post(nodes[at]!, view.finalize, { csr })));
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 4 }, () => 'fulfilled'));
     expect((await device.post(nodes[1], url)).body).toMatchObject({ status: 'valid' });
     const rows = await site.certificates(tenant.id);
     expect(rows.filter(({ subject }) => subject === 'CN=parallel.example')).toHaveLength(1);
+    expect(ended).toEqual(['valid']);
   });
 
   it('let one of parallel orders replace a certificate (RFC 9773 §5)', async () => {

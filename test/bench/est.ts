@@ -8,11 +8,11 @@ import { dirname, join } from 'node:path';
 import { encodePem } from '../../core/x509/pem.ts';
 import { decodeCertsOnly } from '../../core/cms/signed-data.ts';
 import type { TlsIdentity } from '../../server/http/tls-settings.ts';
-import { freePort } from '../support/server-process.ts';
 import { makeCsr } from '../support/test-pki.ts';
 import type { BenchServerReady } from './bench-server.ts';
 import { EstConnection } from './est-load.ts';
 import { figure, type Figure } from './figure.ts';
+import { memoryOf, startBenchServer } from './start-bench-server.ts';
 
 const CONNECTIONS = 64;
 const RUNS = 5;
@@ -25,7 +25,7 @@ const MANY = 100_000;
 
 /** EST simpleenroll over the whole server in a process of its own: kept-alive, new mTLS connections, and its memory. */
 export async function measureEst({ many = MANY }: { readonly many?: number } = {}): Promise<Figure[]> {
-  const { child, ready } = await startServer();
+  const { child, ready } = await startBenchServer();
   try {
     const idle = await memoryOf(child);
     const client = clientOf(ready);
@@ -60,24 +60,6 @@ interface Client {
   readonly bodies: string[];
   made: number;
   enrolled: number;
-}
-
-async function startServer(): Promise<{ child: ChildProcess; ready: BenchServerReady }> {
-  const port = String(await freePort());
-  const child = fork(new URL('./bench-server.ts', import.meta.url), [port], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    execArgv: startFlags(),
-  });
-  const [ready] = (await once(child, 'message')) as [BenchServerReady];
-  return { child, ready };
-}
-
-/** What `npm start` tells Node about memory. */
-function startFlags(): string[] {
-  const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    readonly scripts: Readonly<Record<'start', string>>;
-  };
-  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }
 
 function clientOf({ mtls, root, password }: BenchServerReady): Client {
@@ -212,10 +194,4 @@ async function startBareServer(folder: string): Promise<{ child: ChildProcess; p
   child.send(identity);
   const [port] = (await once(child, 'message')) as [number];
   return { child, port };
-}
-
-async function memoryOf(child: ChildProcess): Promise<number> {
-  child.send('memory');
-  const [megabytes] = (await once(child, 'message')) as [number];
-  return megabytes;
 }

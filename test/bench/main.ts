@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { startPostgres } from '../support/postgres-server.ts';
+import { measureAcme, measureAcmeMemory } from './acme.ts';
 import { measureAsn1 } from './asn1.ts';
+import { measureAttestation } from './attestation.ts';
 import { measureCmp } from './cmp.ts';
 import { measureEst } from './est.ts';
 import { figure, type Figure } from './figure.ts';
@@ -15,12 +17,13 @@ import { measureScepOracle } from './scep-oracle.ts';
 import { measureScep } from './scep.ts';
 import { measureStart } from './start.ts';
 import { measureRevocation } from './revocation.ts';
-import { measureStatus } from './status.ts';
+import { measureCrls, measureOcsp } from './status.ts';
 import { measureStore } from './store.ts';
 
 /** Every bench by the name that `--only` takes. */
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   asn1: async () => asn1Figures(),
+  attestation: measureAttestation,
   keys: async () =>
     (await measureKeys()).map(({ name, perSecond, rawPerSecond }) =>
       figure(`HSM sign, ${name}`, 'signatures/s', [perSecond], { name: 'the module alone', runs: [rawPerSecond] }),
@@ -42,11 +45,14 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
     }
   },
   est: () => measureEst(),
+  acme: measureAcme,
+  'acme-memory': () => measureAcmeMemory(),
   cmp: measureCmp,
   scep: measureScep,
   'scep-oracle': () => measureScepOracle(),
   start: measureStart,
-  status: () => measureStatus(),
+  ocsp: () => measureOcsp(),
+  crl: measureCrls,
   revocation: () => measureRevocation(),
   fairness: measureFairness,
 };

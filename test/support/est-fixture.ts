@@ -1,3 +1,4 @@
+import { NO_ATTESTATION } from '../../core/enrollment/attestation-policy.ts';
 import { execFile } from 'node:child_process';
 import type { KeyObject } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -30,6 +31,7 @@ export interface EstFixtureOptions {
   /** Further endpoints. */
   readonly endpoints?: readonly EndpointChanges[];
   readonly templates?: EstDependencies['templates'];
+  readonly gate?: EstDependencies['gate'];
   readonly withoutSigner?: boolean;
 }
 
@@ -93,6 +95,7 @@ export async function startEst(options: EstFixtureOptions = {}): Promise<EstFixt
       hall,
       authorities,
       ...(options.templates && { templates: options.templates }),
+      ...(options.gate && { gate: options.gate }),
       ...(!options.withoutSigner && { keyPackageSigner: async () => signerOf(keyAuthority) }),
     }),
   );
@@ -164,7 +167,7 @@ function endpointWith({ est = {}, ...changes }: EndpointChanges): Endpoint {
     isDefault: false,
     keyRules: DEFAULT_KEY_RULES,
     protocols: est === 'closed' ? {} : { est: { ...DEFAULT_SETTINGS, ...est } },
-    attestation: 'off',
+    attestation: NO_ATTESTATION,
     admission: [],
     approval: 'automatic',
     registrationAuthorities: [],

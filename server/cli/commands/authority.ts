@@ -1,9 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 import { KEY_ALGORITHMS } from '../../../core/keys/key-algorithm.ts';
+import { addAuthorityCreation } from './authority-creation.ts';
+import { addReading, addRemoval, addStep, type ResourceCommands } from './resource.ts';
 import type { Session, SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount } from '../values.ts';
+import { authorityStatusCommands } from './authority-status.ts';
 
 interface Authority {
   readonly id: string;
@@ -37,15 +40,20 @@ interface Rollover {
   readonly readiness?: Readiness;
 }
 
-const authorityColumns: readonly Column<Authority>[] = [
-  { title: 'id', value: (row) => row.id, whole: true },
-  { title: 'name', value: (row) => row.name },
-  { title: 'kind', value: (row) => row.kind },
-  { title: 'state', value: (row) => row.state },
-  { title: 'subject', value: (row) => row.subject },
-  { title: 'key', value: (row) => row.keyAlgorithm },
-  { title: 'until', value: (row) => row.notAfter },
-];
+const kind: ResourceCommands<Authority> = {
+  noun: 'authority',
+  path: '/authorities',
+  columns: [
+    { title: 'id', value: (row) => row.id, whole: true },
+    { title: 'name', value: (row) => row.name },
+    { title: 'kind', value: (row) => row.kind },
+    { title: 'state', value: (row) => row.state },
+    { title: 'subject', value: (row) => row.subject },
+    { title: 'key', value: (row) => row.keyAlgorithm },
+    { title: 'until', value: (row) => row.notAfter },
+  ],
+  example: 'issuing',
+};
 
 const rolloverColumns: readonly Column<Rollover>[] = [
   { title: 'id', value: (row) => row.id, whole: true },
@@ -60,14 +68,15 @@ const rolloverColumns: readonly Column<Rollover>[] = [
 /** `muster ca …` */
 export function authorityCommands(program: Command, sessionOf: SessionOf): void {
   const group = program.command('ca').description('certification authorities, and how one takes over from another');
-  group
-    .command('list')
-    .description('list the certification authorities')
-    .addHelpText('after', '\nExample:\n  muster ca list')
-    .action(async (_options: object, command: Command) => {
-      const session = sessionOf(command);
-      session.printRows(authorityColumns, (await session.client().get<{ items: Authority[] }>('/authorities')).items);
-    });
+  addReading(group, sessionOf, kind);
+  addAuthorityCreation(group, sessionOf);
+  addStep(group, sessionOf, kind, {
+    verb: 'retire',
+    description: 'have a CA issue no more; it signs CRLs and OCSP answers until its last certificate has ended',
+    told: ({ name, state }) => `${name} is ${state}`,
+  });
+  addRemoval(group, sessionOf, kind, 'delete a CA that issued nothing to a device');
+  authorityStatusCommands(group, sessionOf);
   const rollover = group.command('rollover').description('replace an authority: announce, switch, retire');
   addStart(rollover, sessionOf);
   addStatus(rollover, sessionOf);

@@ -3,7 +3,8 @@ import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
-import { parseCount } from '../values.ts';
+import { parseCount, parseTime } from '../values.ts';
+import { renewalWindowCommands } from './renewal-window.ts';
 import { revocationCommands } from './revocation.ts';
 
 interface Certificate {
@@ -38,35 +39,56 @@ export function certificateCommands(program: Command, sessionOf: SessionOf): voi
     });
   addExport(group, sessionOf);
   revocationCommands(group, sessionOf);
+  renewalWindowCommands(group, sessionOf);
 }
 
-interface ListOptions {
-  readonly limit: number;
-  readonly device?: string;
-  readonly name?: string;
+interface SearchOptions {
   readonly serial?: string;
-  readonly status?: string;
-  readonly expiresBefore?: string;
+  readonly [filter: string]: unknown;
+}
+
+/** The flags of a search. */
+function searching(command: Command): Command {
+  return command
+    .option('--name <name>', 'only those with this CN or subjectAltName')
+    .option('--serial <hex>', 'only the one with this serial number')
+    .option('--fingerprint <hex>', 'only the one with this SHA-256')
+    .option('--device <id>', 'only those of one device')
+    .option('--authority <ca>', 'only those that this CA issued, by name or id')
+    .option('--key-algorithm <kind>', "only those with such a key, as it is shown: 'EC P-256'")
+    .addOption(new Option('--status <status>', 'only those').choices(['active', 'expired', 'revoked']))
+    .addOption(new Option('--source <source>', 'only those').choices(['issued', 'imported', 'discovered']))
+    .option('--expires-before <time>', 'only those that end before this (RFC 3339)', parseTime)
+    .option('--expires-after <time>', 'only those that end at this or later', parseTime);
+}
+
+function queryOf({ serial: serialNumber, limit: _limit, format: _format, out: _out, ...filters }: SearchOptions) {
+  return { ...filters, serialNumber } as Record<string, string | undefined>;
 }
 
 function addList(group: Command, sessionOf: SessionOf): void {
-  group
-    .command('list')
-    .description('list certificates')
-    .option('--device <id>', 'only those of one device')
-    .option('--name <name>', 'only those with this CN or subjectAltName')
-    .option('--serial <hex>', 'only the one with this serial number')
-    .addOption(new Option('--status <status>', 'only those').choices(['active', 'revoked']))
-    .option('--expires-before <time>', 'only those that end before this (RFC 3339)')
+  searching(group.command('list').description('list certificates, or search them'))
     .option('--limit <n>', 'at most this many', parseCount, 100)
     .addHelpText(
       'after',
-      '\nExamples:\n  muster certificate list --name router1.example\n  muster certificate list --expires-before 2027-01-01T00:00:00Z --json',
+      '\nExamples:\n  muster certificate list --name router1.example\n  muster certificate list --authority issuing --expires-before 2027-01-01T00:00:00Z --json',
     )
-    .action(({ limit, serial, ...filter }: ListOptions, command: Command) => {
-      const { device, name, status, expiresBefore } = filter;
-      const query = { device, name, status, expiresBefore, serialNumber: serial?.toLowerCase().replaceAll(':', '') };
-      return sessionOf(command).printList(columns, '/certificates', query, limit);
+    .action((options: SearchOptions & { limit: number }, command: Command) =>
+      sessionOf(command).printList(columns, '/certificates', queryOf(options), options.limit),
+    );
+  searching(group.command('export-all').description('write all certificates that a search finds, a line each'))
+    .addOption(new Option('--format <format>', 'CSV, or a JSON object a line').choices(['csv', 'ndjson']).default('csv'))
+    .option('--out <file>', 'write to a file instead of standard output')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster certificate export-all --out certificates.csv\n  muster certificate export-all --status active --format ndjson | jq .subject',
+    )
+    .action(async (options: SearchOptions & { format: string; out?: string }, command: Command) => {
+      const session = sessionOf(command);
+      const query = { ...queryOf(options), format: options.format };
+      const body = await session.client().stream('/certificates/export', query);
+      const target = options.out === undefined ? session.terminal.stdout : createWriteStream(options.out);
+      await pipeline(body, target, { end: options.out !== undefined });
     });
 }
 

@@ -9,14 +9,14 @@ interface Endpoint {
   readonly revision: number;
   readonly isDefault: boolean;
   readonly protocols: Readonly<Record<string, unknown>>;
-  readonly attestation: string;
+  readonly attestation: { readonly mode: string };
   readonly approval: unknown;
 }
 
 const columns: readonly Column<Endpoint>[] = [
   { title: 'label', value: (row) => row.label, whole: true },
   { title: 'open for', value: (row) => Object.keys(row.protocols).join(', ') || 'nothing' },
-  { title: 'attestation', value: (row) => row.attestation },
+  { title: 'attestation', value: (row) => row.attestation.mode },
   { title: 'approval', value: (row) => (typeof row.approval === 'string' ? row.approval : 'by rule') },
   { title: 'revision', value: (row) => row.revision },
   { title: 'default', value: (row) => (row.isDefault ? 'yes' : '') },

@@ -1,8 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { REVOCATION_REASONS } from '../../../core/authority/revocation.ts';
-import { CliError, EXIT } from '../exit-code.ts';
 import type { Session, SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
+import { parseTime } from '../values.ts';
+import { certificateId } from './certificate-id.ts';
 
 interface Outcome {
   readonly certificate: string;
@@ -166,20 +167,4 @@ async function revokeAll(session: Session, body: object): Promise<void> {
     batch = await client.get<Batch>(`/revocations/${batch.id}`);
   }
   session.confirm(`${batch.done} certificates are revoked`, batch);
-}
-
-/** The id of a certificate that was named by its serial number (with or without colons) or by its id. */
-async function certificateId(session: Session, named: string): Promise<string> {
-  const serialNumber = named.toLowerCase().replaceAll(':', '');
-  if (!/^[0-9a-f]{1,40}$/.test(serialNumber)) return encodeURIComponent(named);
-  const { items } = await session.client().list<{ id: string }>('/certificates', { serialNumber }, 2);
-  const [only, another] = items;
-  if (only !== undefined && another === undefined) return only.id;
-  const found = only === undefined ? 'no certificate has' : 'several certificates have';
-  throw new CliError(EXIT.usage, `${found} the serial number ${serialNumber}`, 'name it by its id');
-}
-
-function parseTime(text: string): string {
-  if (Number.isNaN(Date.parse(text))) throw new InvalidArgumentError('expected a time such as 2026-11-22T10:00:00Z');
-  return new Date(text).toISOString();
 }

@@ -15,7 +15,7 @@ export const any: Platform = {
     cmp: { basis: 'values', keys: 'any', lines: (_facts, { url }) => [`server URL      ${url}`] },
     acme: { basis: 'values', keys: 'any', lines: (_facts, { url }) => [`directory URL   ${url}`] },
   },
-  closing: certificates,
+  closing: (facts) => [...evidenceValues(facts), ...certificates(facts)],
 };
 
 function estValues({ label, isDefault }: GuideFacts, { url }: Door): string[] {
@@ -25,6 +25,15 @@ function estValues({ label, isDefault }: GuideFacts, { url }: Door): string[] {
     `port            ${port || '443'}`,
     `label           ${label}${isDefault ? ' (or none)' : ''}`,
     `base URL        ${url}`,
+  ];
+}
+
+function evidenceValues({ evidence: { nonce, frontDoor } }: GuideFacts): string[] {
+  if (nonce === undefined && frontDoor === undefined) return [];
+  return [
+    '# --- Attestation',
+    ...(nonce === undefined ? [] : [`nonce URL       ${nonce}`]),
+    ...(frontDoor === undefined ? [] : [`front door      ${frontDoor}`]),
   ];
 }
 

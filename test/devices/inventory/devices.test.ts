@@ -25,7 +25,11 @@ describe.each(ENGINES)('the inventory on %s', (engine) => {
 
   const record = (name: string, { tenant = acme.id, certificateId = newId(), at = 1000, notAfter = 2000 } = {}) =>
     site.store.unit((tx) =>
-      storedInventory(site.store).recordIssued(tx, { tenant, name }, { certificateId, notAfter, at }),
+      storedInventory(site.store).recordIssued(
+        tx,
+        { tenant, name },
+        { enrollmentId: newId(), evidenceId: undefined, certificateId, notAfter, at },
+      ),
     );
   const find = (name: string, tenant = acme.id) => storedInventory(site.store).find({ tenant, name });
   const list = async (filter: Partial<DeviceFilter> = {}, tenant = acme.id) =>

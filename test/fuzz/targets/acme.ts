@@ -1,8 +1,9 @@
 import { sign } from 'node:crypto';
 
-import { OPEN_ACME } from '../../../core/enrollment/acme-settings.ts';
+import { ACME_IDENTIFIERS, OPEN_ACME } from '../../../core/enrollment/acme-settings.ts';
 import { parseNetwork } from '../../../core/outside/networks.ts';
 import { MusterError } from '../../../core/errors/muster-error.ts';
+import { objection } from '../../../protocols/acme/caa.ts';
 import { requestFor } from '../../../protocols/acme/certificate-names.ts';
 import { parseIdentifiers } from '../../../protocols/acme/identifier.ts';
 import { optionalList, parseObject } from '../../../protocols/acme/json.ts';
@@ -15,23 +16,29 @@ import { makeCsr, makeKey, TestAuthority } from '../../support/test-pki.ts';
 import type { FuzzTarget } from '../run-fuzz.ts';
 
 const NAMES = [{ type: 'dns', value: 'router1.example' }] as const;
+const DEVICE = [
+  { type: 'permanent-identifier', value: '4711/1.2.3' },
+  { type: 'hardware-module', value: '4711/1.2.3' },
+] as const;
+/** An endpoint that takes every kind of identifier. */
+const SETTINGS = { ...OPEN_ACME, identifiers: ACME_IDENTIFIERS };
 
 /** What ACME reads before it knows who speaks, and what it reads of hosts that it validates. */
 export const acmeTargets: readonly FuzzTarget[] = [
   {
     name: 'acme JWS',
     seeds: () => [requestOf({ identifiers: NAMES })],
-    decode(body) {
+    async decode(body) {
       const jws = parseJws(parseObject(body, 'body'));
       requireAlgorithm(jws);
-      verifyJws(jws, carriedKey(jws));
+      await verifyJws(jws, carriedKey(jws));
       readPayload(jws.payload);
     },
     allowedErrors: [AcmeProblem],
   },
   {
     name: 'acme payload',
-    seeds: () => [ascii(JSON.stringify({ identifiers: [...NAMES, { type: 'ip', value: '2001:db8::1' }] }))],
+    seeds: () => [ascii(JSON.stringify({ identifiers: [...NAMES, ...DEVICE, { type: 'ip', value: '2001:db8::1' }] }))],
     decode: readPayload,
     allowedErrors: [AcmeProblem],
   },
@@ -39,6 +46,23 @@ export const acmeTargets: readonly FuzzTarget[] = [
     name: 'acme CSR',
     seeds: () => [makeCsr({ subject: 'CN=router1.example', san: ['dns:router1.example'] }).der],
     decode: (der) => requestFor(der, NAMES),
+    allowedErrors: [AcmeProblem],
+  },
+  {
+    name: 'acme CSR of a device',
+    seeds: () => [makeCsr({ subject: 'CN=4711', san: ['permanentid:4711;1.2.3', 'hwmodule:1.2.3;4711'] }).der],
+    decode: (der) => requestFor(der, DEVICE),
+    allowedErrors: [AcmeProblem],
+  },
+  {
+    name: 'acme CAA value',
+    seeds: () => ['ca.example; accounturi=https://h/1; validationmethods=dns-01,http-01', 'ca.example'].map(ascii),
+    decode(value) {
+      const record = { critical: false, tag: 'issue', value: Buffer.from(value).toString('latin1') };
+      const subject = { wildcard: false, method: 'dns-01', accountUrl: 'https://h/1' } as const;
+      const found = objection([record], new Set(['ca.example']), subject);
+      if (found !== undefined) throw new AcmeProblem('caa', found);
+    },
     allowedErrors: [AcmeProblem],
   },
   {
@@ -66,7 +90,7 @@ export const acmeTargets: readonly FuzzTarget[] = [
 
 function readPayload(payload: Uint8Array): void {
   const object = parseObject(payload, 'payload');
-  parseIdentifiers(optionalList(object, 'identifiers', 100) ?? [], OPEN_ACME);
+  parseIdentifiers(optionalList(object, 'identifiers', 100) ?? [], SETTINGS);
 }
 
 function requestOf(payload: object): Uint8Array {

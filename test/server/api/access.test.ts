@@ -1,48 +1,42 @@
 import type { InjectOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ROLE_SCOPES, SCOPES } from '../../../server/api/access.ts';
-import { ApiServer } from '../support/api-server.ts';
+import { ROLE_SCOPES, ROLES, type Scope, SCOPES } from '../../../server/api/access.ts';
+import { ApiServer, type ServedRoute } from '../support/api-server.ts';
+import { documentOf, exampleBodies } from '../support/openapi-document.ts';
+import { pathOf } from '../support/route-paths.ts';
 import { seeded } from '../support/seed.ts';
 
 /** Reached without a token, on purpose: the documentation holds no data. */
 const publicRoutes = /^\/api\/docs(\/|$)/;
 const acme = seeded('acme');
 
-/** A path of a route with the ids of acme's objects. */
-function pathOf(url: string): string {
-  const id = url.includes('/devices/')
-    ? acme.device
-    : url.includes('/enrollments/')
-      ? acme.enrollment
-      : url.includes('/revocations/')
-        ? acme.batch
-        : url.includes('/rollovers/')
-          ? acme.rollover
-          : acme.certificate;
-  return url.replace(':label', acme.endpoint).replace(':id', id);
-}
+/** Bodies that routes would take, by what the documentation shows. */
+let bodies: ReadonlyMap<string, object>;
 
-/** A body that the route would take. */
-function bodyOf(method: string, url: string): object | undefined {
-  if (method === 'POST' && url.endsWith('/endpoints')) return { label: 'new-one' };
-  if (method === 'POST' && url.endsWith('/secrets')) return { endpoint: acme.endpoint };
-  if (method === 'POST' && url.endsWith('/derive')) return { subject: 'router1' };
-  if (method === 'POST' && url.endsWith('/revocations')) return { query: { device: acme.device }, preview: true };
-  if (method === 'POST' && url.endsWith('/tokens')) return { label: 't', role: 'auditor' };
-  return method === 'POST' || method === 'PATCH' ? {} : undefined;
+/** Where the documentation's example names something that is not there. */
+const FITTING: Readonly<Record<string, object>> = {
+  'POST /api/v1/endpoints': { label: 'new-one' },
+  'POST /api/v1/secrets': { endpoint: acme.endpoint },
+  'POST /api/v1/revocations': { query: { device: acme.device }, preview: true },
+  'POST /api/v1/tokens': { label: 't', role: 'auditor' },
+};
+
+function bodyOf({ method, url }: ServedRoute): object | undefined {
+  return FITTING[`${method} ${url}`] ?? bodies.get(`${method} ${url}`);
 }
 
 describe('access, walked over the route list', () => {
   let server: ApiServer;
-  let guarded: { method: string; url: string }[];
+  let guarded: ServedRoute[];
   beforeAll(async () => {
     server = await ApiServer.start();
+    bodies = exampleBodies(await documentOf(server));
     guarded = server.routes.filter((route) => !publicRoutes.test(route.url));
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
-  const send = (token: string | undefined, { method, url }: { method: string; url: string }, query = '') =>
-    server.request(token, method as InjectOptions['method'], pathOf(url) + query, bodyOf(method, url));
+  const send = (token: string | undefined, route: ServedRoute, query = '') =>
+    server.request(token, route.method as InjectOptions['method'], pathOf(route.url, acme) + query, bodyOf(route));
 
   it('knows the routes of the API', () => {
     expect(guarded.length).toBeGreaterThan(25);
@@ -60,40 +54,61 @@ describe('access, walked over the route list', () => {
     }
   });
 
-  it('an auditor changes nothing', async () => {
-    const auditor = await server.token('auditor');
-    for (const route of guarded.filter(({ method }) => method !== 'GET')) {
-      expect((await send(auditor, route, '?tenant=acme')).statusCode, `${route.method} ${route.url}`).toBe(403);
-    }
+  const of = ({ method, url }: ServedRoute) => `${method} ${url}`;
+  const hasKey = ({ url }: ServedRoute) => /:\w+/.test(url);
+
+  describe.each(ROLES)('%s', (role) => {
+    it('of the installation: does what its scopes say, in every tenant, and nothing else', async () => {
+      const token = await server.token(role);
+      for (const route of guarded) {
+        const { statusCode } = await send(token, route, route.about === 'installation' ? '' : '?tenant=acme');
+        const may = route.access === 'any' || ROLE_SCOPES[role].includes(route.access as Scope);
+        if (may) expect([401, 403, 500], of(route)).not.toContain(statusCode);
+        else expect(statusCode, of(route)).toBe(403);
+      }
+    });
+
+    it('of a tenant: the same there, and never the installation', async () => {
+      const token = await server.token(role, 'acme');
+      for (const route of guarded) {
+        const { statusCode } = await send(token, route);
+        const may = route.access === 'any' || ROLE_SCOPES[role].includes(route.access as Scope);
+        if (may && (route.about !== 'installation' || route.access === 'any'))
+          expect([401, 403, 500], of(route)).not.toContain(statusCode);
+        else expect(statusCode, of(route)).toBe(403);
+      }
+    });
+
+    it('of another tenant: sees no object, no name, and no foreign object in any list', async () => {
+      const token = await server.token(role, 'default');
+      for (const route of guarded.filter(({ access }) => access !== 'any')) {
+        const may = ROLE_SCOPES[role].includes(route.access as Scope) && route.about !== 'installation';
+        const [direct, named] = [await send(token, route), await send(token, route, '?tenant=acme')];
+        const what = `${of(route)}: ${direct.body}`;
+        expect(named.statusCode, what).toBe(may ? 404 : 403);
+        if (hasKey(route)) expect(direct.statusCode, what).toBe(may ? 404 : 403);
+        for (const id of Object.values(acme).slice(1)) {
+          expect(direct.body, what).not.toContain(`"${id}"`);
+          expect(named.body, what).not.toContain(`"${id}"`);
+        }
+      }
+    });
+  });
+
+  it('an auditor changes nothing: not one route but GET is open to it', () => {
+    const open = guarded.filter(({ access }) => ROLE_SCOPES.auditor.includes(access as Scope));
+    expect(open.filter(({ method }) => method !== 'GET').map(of)).toEqual([]);
   });
 
   it('a token without the scope of a route is refused by it', async () => {
     const narrow = await server.token('admin', undefined, ['metrics:read']);
     for (const route of guarded.filter(({ url }) => url !== '/metrics' && url !== '/api/v1/status')) {
-      expect((await send(narrow, route, '?tenant=acme')).statusCode, `${route.method} ${route.url}`).toBe(403);
+      expect((await send(narrow, route, '?tenant=acme')).statusCode, of(route)).toBe(403);
     }
   });
 
-  it("another tenant's token sees nothing: 404 for its objects and its name, and no foreign object in any list", async () => {
-    const foreign = await server.token('admin', 'default');
-    for (const route of guarded) {
-      const direct = await send(foreign, route);
-      const named = await send(foreign, route, '?tenant=acme');
-      const what = `${route.method} ${route.url}: ${direct.body}`;
-      expect(direct.body, what).not.toContain('device-acme');
-      if (/:(id|label)/.test(route.url)) expect(direct.statusCode, what).toBe(404);
-      if (route.url === '/metrics' || route.url.endsWith('/doctor')) expect(direct.statusCode, what).toBe(403);
-      else if (!route.url.endsWith('/status'))
-        expect(named.statusCode, `${route.method} ${route.url} with tenant=acme`).toBe(404);
-      for (const object of Object.values(acme).slice(1)) expect(named.body).not.toContain(`"${object}"`);
-    }
-  });
-
-  it('a token of the installation reaches every tenant by name', async () => {
+  it('a tenant that is not there is not found', async () => {
     const admin = await server.token('admin');
-    for (const route of guarded.filter(({ method, url }) => method === 'GET' && /:(id|label)/.test(url))) {
-      expect((await send(admin, route, '?tenant=acme')).statusCode, `${route.method} ${route.url}`).toBe(200);
-    }
     expect((await server.request(admin, 'GET', '/api/v1/devices?tenant=nobody')).statusCode).toBe(404);
   });
 

@@ -1,24 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { ApiServer } from '../support/api-server.ts';
-
-interface Operation {
-  readonly summary?: string;
-  readonly tags?: string[];
-  readonly responses: Record<string, object>;
-}
-
-interface Document {
-  readonly openapi: string;
-  readonly paths: Record<string, Record<string, Operation>>;
-  readonly security: object[];
-}
+import { documentOf, type OpenApiDocument, operationsOf } from '../support/openapi-document.ts';
 
 describe('the OpenAPI document', () => {
   let server: ApiServer;
-  let document: Document;
+  let document: OpenApiDocument;
   beforeAll(async () => {
     server = await ApiServer.start();
-    document = (await server.request(undefined, 'GET', '/api/docs/json')).json();
+    document = await documentOf(server);
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
@@ -37,6 +28,19 @@ describe('the OpenAPI document', () => {
       expect(Object.keys(operation!.responses), `${method} ${url}`).toEqual(expect.arrayContaining(['4XX', '5XX']));
     }
     expect(Object.keys(document.paths).every((path) => path.startsWith('/api/v1/'))).toBe(true);
+  });
+
+  it('shows an example of every body and answer, and each validates', () => {
+    let shown = 0;
+    for (const [name, { requestBody, responses }] of operationsOf(document)) {
+      const successes = Object.entries(responses).filter(([status]) => /^2\d\d$/.test(status));
+      const contents = [requestBody, ...successes.map(([, response]) => response)];
+      for (const { schema, example } of contents.flatMap((one) => Object.values(one?.content ?? {}))) {
+        expect(Compile(schema as TSchema).Errors(example), `${name}: ${JSON.stringify(example)}`).toEqual([]);
+        shown += 1;
+      }
+    }
+    expect(shown).toBeGreaterThan(60);
   });
 
   it('is shown as a page whose policy lets no foreign script run', async () => {

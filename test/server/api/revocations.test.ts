@@ -20,7 +20,7 @@ describe('revocation by REST and by the command line', () => {
     server = await ApiServer.start();
     admin = await server.token('admin');
     data = await server.listen(admin);
-    const handlers = { 'revoke-batch': batchHandler(server.store, () => Promise.resolve()) };
+    const handlers = { 'revoke-batch': batchHandler(server.store) };
     runner = new JobRunner(server.store, handlers, { pollMs: 20, report: () => undefined });
     runner.start();
   });

@@ -1,3 +1,5 @@
+import { OPEN_ATTESTATION } from '../../../core/enrollment/attestation-settings.ts';
+import { attestationPolicy, NO_ATTESTATION } from '../../../core/enrollment/attestation-policy.ts';
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_KEY_RULES, type KeyRules } from '../../../core/authority/profile.ts';
@@ -40,6 +42,8 @@ interface Scene {
   readonly keys?: KeyRules;
   readonly chain?: readonly Uint8Array[];
   readonly tlsRoot?: Uint8Array;
+  /** Whether the endpoint asks for evidence, its front door open. */
+  readonly attested?: boolean;
 }
 
 function guideOf(platform: PlatformName, scene: Scene = {}): ReturnType<typeof enrollmentGuide> {
@@ -49,7 +53,8 @@ function guideOf(platform: PlatformName, scene: Scene = {}): ReturnType<typeof e
   );
   const endpoint: Endpoint = {
     ...CLOSED_ENDPOINT,
-    protocols,
+    attestation: scene.attested ? attestationPolicy('enforce') : NO_ATTESTATION,
+    protocols: { ...protocols, ...(scene.attested && { attestation: OPEN_ATTESTATION }) },
     id: 'e',
     tenant: 't',
     label: 'branch',
@@ -305,6 +310,13 @@ describe('what a device is told', () => {
     expect(text).toMatch(/^ServerURL +http:\/\/pki\.example:8080\/scep\/branch$/m);
     expect(text).toMatch(new RegExp(`^CAThumbprint +${sha1(root.der).toLowerCase()}$`, 'm'));
     expect(textOf('windows', { open: ['est'] })).toContain('certreq -new muster.inf muster.csr');
+  });
+
+  it('any device: where evidence is asked for, and where it is shown', () => {
+    expect(textOf('any')).not.toContain('Attestation');
+    const text = textOf('any', { attested: true });
+    expect(text).toContain('nonce URL       https://pki.example:8443/.well-known/est/branch/nonce\n');
+    expect(text).toContain('front door      https://pki.example:8444/attestation/branch\n');
   });
 
   it('any device: the values and every certificate', () => {

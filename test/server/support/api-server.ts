@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
-import { auditMigrations } from '../../../core/audit/migrations.ts';
-import { authorityMigrations } from '../../../core/authority/migrations.ts';
+import { AuthorityOffice } from '../../../core/authority/authority-office.ts';
 import { DataKeys } from '../../../core/authority/data-keys.ts';
 import { AuthorityDirectory } from '../../../core/authority/directory.ts';
 import { RolloverSightings } from '../../../core/authority/rollover-sightings.ts';
@@ -12,18 +11,14 @@ import { Rollovers } from '../../../core/authority/rollovers.ts';
 import { ServiceIdentities } from '../../../core/authority/service-identities.ts';
 import { ProfileDirectory } from '../../../core/authority/profiles.ts';
 import { moveEndpoints, StoredEndpoints } from '../../../core/enrollment/endpoints.ts';
-import { enrollmentMigrations } from '../../../core/enrollment/migrations.ts';
 import { secretHash } from '../../../core/enrollment/secrets.ts';
-import { migrate } from '../../../core/store/migrations.ts';
-import { openPostgres } from '../../../core/store/postgres-store.ts';
-import { openSqlite } from '../../../core/store/sqlite-store.ts';
-import { storeMigrations } from '../../../core/store/store-migrations.ts';
+import { Secret } from '../../../core/keys/secret.ts';
 import type { Engine, Store } from '../../../core/store/store.ts';
-import { inventoryMigrations } from '../../../devices/inventory/migrations.ts';
 import type { Role, Scope } from '../../../server/api/access.ts';
 import { registerApi } from '../../../server/api/api.ts';
-import { apiMigrations } from '../../../server/api/token-tables.ts';
 import { createToken } from '../../../server/api/tokens.ts';
+import { openStore } from '../../../server/composition/storage.ts';
+import { tenantPreparation } from '../../../server/installation/tenant-preparation.ts';
 import { createAdminListener, type Listener } from '../../../server/http/listener.ts';
 import { listen } from '../../../server/http/listening.ts';
 import { createLog } from '../../../server/telemetry/log.ts';
@@ -47,12 +42,20 @@ function rolloverOf(store: Store) {
   return { rollover, sightings: new RolloverSightings({ store, rollovers }) };
 }
 
+/** A route as it was registered. */
+export interface ServedRoute {
+  readonly method: string;
+  readonly url: string;
+  readonly access: Scope | 'any' | 'public' | undefined;
+  readonly about: 'tenant' | 'installation' | 'either';
+}
+
 /** An API over a store of its own with two tenants, `default` and `acme`, each with an object of every kind. */
 export class ApiServer implements AsyncDisposable {
   readonly app: FastifyInstance;
   readonly store: Store;
   readonly logged: string[];
-  readonly routes: readonly { readonly method: string; readonly url: string }[];
+  readonly routes: readonly ServedRoute[];
   readonly #listener: Listener;
   readonly #folder: string;
 
@@ -67,18 +70,14 @@ export class ApiServer implements AsyncDisposable {
 
   static async start(requestsPerMinute = 0, engine: Engine = 'sqlite'): Promise<ApiServer> {
     const folder = mkdtempSync(join(tmpdir(), 'muster-api-'));
-    const store =
+    const store = await openStore(
       engine === 'sqlite'
-        ? await openSqlite({ file: join(folder, 'muster.db') })
-        : await openPostgres({ url: await freshDatabase() });
-    await migrate(store, [
-      ...storeMigrations,
-      ...auditMigrations,
-      ...authorityMigrations,
-      ...enrollmentMigrations,
-      ...inventoryMigrations,
-      ...apiMigrations,
-    ]);
+        ? { engine, file: join(folder, 'muster.db') }
+        : { engine, url: new Secret(await freshDatabase()) },
+      () => undefined,
+    );
+    const keys = new FakeKeyStore();
+    const office = new AuthorityOffice(keys, keys.health()[0]?.label ?? 'test');
     for (const tenant of ['default', 'acme']) await seedTenant(store, tenant);
     const logged: string[] = [];
     const log = createLog('debug', { write: (line: string) => void logged.push(line) });
@@ -93,15 +92,18 @@ export class ApiServer implements AsyncDisposable {
       { certificates: [serverCertificate] },
     );
     const { app } = listener;
-    const routes: { method: string; url: string }[] = [];
-    app.addHook('onRoute', ({ method, url }) => {
-      for (const name of [method].flat()) routes.push({ method: name, url });
+    const routes: ServedRoute[] = [];
+    app.addHook('onRoute', ({ method, url, config = {} }) => {
+      const { access, about = 'tenant' } = config;
+      for (const name of [method].flat()) routes.push({ method: name, url, access, about });
     });
     await registerApi(app, {
       version: 'test',
       store,
       endpoints: new StoredEndpoints(store, new ProfileDirectory(store)),
-      authorities: { caCertificates: () => Promise.resolve([seedCertificate]) },
+      authorities: { caCertificates: () => Promise.resolve([seedCertificate]), forget: () => undefined },
+      office,
+      prepareTenant: tenantPreparation(keys, office),
       secretHash: secretHash(new Uint8Array(32)),
       dataKeys: new DataKeys(store, new FakeKeyStore()),
       auditPublicKey: new Uint8Array([0x30, 0x00]),
@@ -111,9 +113,8 @@ export class ApiServer implements AsyncDisposable {
         tls: 'https://muster.example:8444',
       }),
       tlsRoot: seedCertificate,
-      revocations: { announce: () => Promise.resolve() },
+      revocations: { look: () => Promise.resolve() },
       ...rolloverOf(store),
-      ocspLifetimes: { maxAgeSeconds: 300, lifetimeSeconds: 3600 },
       doctor: () => Promise.resolve([{ check: 'test', state: 'ok', text: 'well' }]),
       telemetry: new Telemetry(log, metrics),
       metrics,

@@ -14,10 +14,11 @@ import { selfSigned } from './tls-identity.ts';
 export const seedCertificate: Uint8Array = decodePem(selfSigned('ec', 'Test CA').chain)[0]!.der;
 
 /** The objects of one tenant that tests ask for. */
-interface SeededTenant {
+export interface SeededTenant {
   readonly tenant: string;
   readonly endpoint: string;
   readonly authority: string;
+  readonly profile: string;
   readonly device: string;
   readonly enrollment: string;
   readonly certificate: string;
@@ -31,6 +32,7 @@ export function seeded(tenant: string): SeededTenant {
     tenant,
     endpoint: `${tenant}-routers`,
     authority: `ca-${tenant}`,
+    profile: `profile-${tenant}`,
     device: `device-${tenant}`,
     enrollment: `enrollment-${tenant}`,
     certificate: `certificate-${tenant}`,
@@ -43,8 +45,7 @@ export function seeded(tenant: string): SeededTenant {
 export async function seedTenant(store: Store, name: string): Promise<void> {
   const now = store.clock.now();
   const ids = seeded(name);
-  const { tenant, authority } = ids;
-  const profile = `profile-${name}`;
+  const { tenant, authority, profile } = ids;
   await store.unit(async (tx) => {
     await insertTenant(tx, { id: tenant, name, created_at: now });
     await insertAuthority(tx, {
