@@ -11,7 +11,7 @@ const DECODERS = [
   'core/x509/*.ts',
   'core/cms/*.ts',
   `protocols/est/{${[...EST, 'decoding-fault', 'tls-connection'].join(',')}}.ts`,
-  `protocols/acme/{${[...ACME, 'certificate-names', 'certificate-id', 'nonces', 'nonce-ledger'].join(',')}}.ts`,
+  `protocols/acme/{${[...ACME, 'certificate-names', 'renewal-identifier', 'nonces', 'nonce-ledger'].join(',')}}.ts`,
 ];
 
 export default defineConfig({

@@ -1,7 +1,7 @@
 import type { Store, Unit } from '../store/store.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { allCrls } from './crl-records.ts';
-import { crossCertificatesBy } from './rollover-records.ts';
+import { crossCertificatesOf } from './rollover-records.ts';
 import type { AuthorityRow, AuthorityTables, CrlRow } from './tables.ts';
 
 /**
@@ -26,8 +26,8 @@ async function lastNotAfter(tx: Unit, tenant: string, authority: string): Promis
     .where('authority', '=', authority)
     .executeTakeFirst();
   const below = await tables.selectFrom('authorities').select('certificate').where('parent', '=', authority).execute();
-  const crosses = await crossCertificatesBy(tx, tenant, authority);
-  const ders = [...below.map(({ certificate }) => certificate), ...crosses];
+  const crosses = (await crossCertificatesOf(tx, tenant)).filter(({ certifier }) => certifier === authority);
+  const ders = [...below.map(({ certificate }) => certificate), ...crosses.map(({ der }) => der)];
   const last: number | null = issued?.last ?? null;
   return Math.max(last ?? 0, ...ders.map((der) => parseCertificate(der).notAfter.getTime()));
 }

@@ -173,7 +173,12 @@ function rowsOf(
   }
   const { id, tenant, name, key_uri, crl_shards } = own;
   const authority: AuthorityRow = {
-    ...{ id, tenant, name, key_uri, crl_shards, parent },
+    id,
+    tenant,
+    name,
+    key_uri,
+    crl_shards,
+    parent,
     kind: issuers.length === 0 ? 'root' : 'issuing',
     certificate: leaf!.der,
     spki_sha256: spkiSha256(leaf!.publicKey),

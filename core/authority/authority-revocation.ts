@@ -100,7 +100,10 @@ export async function revokedAuthorities(store: Store, rows: readonly AuthorityR
 function certifierOf({ name, parent }: AuthorityRow, rows: readonly AuthorityRow[]): AuthorityRow {
   const issuer = rows.find(({ id }) => id === parent);
   if (issuer === undefined)
-    throw new StateError('conflict', `${name} is a root: nobody revokes it; replace it and have it removed as an anchor`);
+    throw new StateError(
+      'conflict',
+      `${name} is a root: nobody revokes it; replace it and have it removed as an anchor`,
+    );
   if (issuer.kind === 'external')
     throw new StateError('conflict', `${name} was certified elsewhere: only ${issuer.name} can revoke it`);
   if (issuer.state === 'retired')

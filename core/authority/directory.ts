@@ -11,7 +11,7 @@ import { authorityById, listAuthorities } from './authorities.ts';
 import { revokedAuthorities } from './authority-revocation.ts';
 import { caKeyOf, type CaKey } from './ca-key.ts';
 import type { IssuerContext } from './prepare.ts';
-import { crossCertificatesBy } from './rollover-records.ts';
+import { type CrossCertificate, crossCertificatesOf } from './rollover-records.ts';
 import type { AuthorityRow } from './tables.ts';
 
 /** An authority ready to issue. */
@@ -36,6 +36,18 @@ export interface Issuer extends IssuerContext {
   crlKey(): Promise<Pick<CaKey, 'signCertList'>>;
 }
 
+/** How long a number that nobody knows is taken as unknown, milliseconds. */
+const FRESH_MS = 1_000;
+
+/** The authorities of a tenant, as they were read. */
+interface Loaded {
+  readonly issuers: ReadonlyMap<string, Issuer>;
+  /** Serial numbers of certificates of authorities, by the id of who certified them. */
+  readonly certified: ReadonlyMap<string, ReadonlySet<string>>;
+  /** `performance.now()` */
+  readonly readAt: number;
+}
+
 /**
  * The authorities of every tenant. What it keeps never changes once stored (key, certificate, parent), so it reads a
  * tenant's authorities again only when it is asked for one it does not know, or told to forget them because one is retired or
@@ -45,7 +57,7 @@ export class AuthorityDirectory {
   readonly #store: Store;
   readonly #keys: KeyStore;
   readonly #publicUrl: string;
-  readonly #tenants = new Map<string, ReadonlyMap<string, Issuer>>();
+  readonly #tenants = new Map<string, Loaded>();
 
   /** `publicUrl` (no trailing slash) is where devices and relying parties reach the plain listener. */
   constructor(store: Store, keys: KeyStore, publicUrl: string) {
@@ -104,14 +116,16 @@ export class AuthorityDirectory {
     return Array.from((await this.#reload(tenant)).values());
   }
 
-  /** Whether an authority certified another one of its tenant under a serial number, a root it crosses with (RFC 9810 §4.4) included. */
-  async certified(certifier: Issuer, serialNumber: string): Promise<boolean> {
-    const { tenant } = certifier;
-    return (
-      hasSubordinate(await this.#ofTenant(tenant), certifier, serialNumber) ||
-      hasSubordinate(await this.#reload(tenant), certifier, serialNumber) ||
-      isCrossCertificate(this.#store, certifier, serialNumber)
-    );
+  /**
+   * Whether an authority certified another one of its tenant under a serial number, a root it crosses with (RFC 9810 §4.4)
+   * included; as of a second ago, because anybody may ask for any number.
+   */
+  async certified({ tenant, id }: Issuer, serialNumber: string): Promise<boolean> {
+    const known = this.#tenants.get(tenant);
+    if (known?.certified.get(id)?.has(serialNumber)) return true;
+    if (known !== undefined && performance.now() - known.readAt < FRESH_MS) return false;
+    await this.#reload(tenant);
+    return this.#tenants.get(tenant)?.certified.get(id)?.has(serialNumber) ?? false;
   }
 
   /** The certificate of an authority of any tenant, DER: what every certificate it issued points to anyway. */
@@ -129,25 +143,27 @@ export class AuthorityDirectory {
   noteRevocations(changes: readonly { readonly tenant: string; readonly certificate: string }[] | undefined): void {
     if (changes === undefined) this.#tenants.clear();
     for (const { tenant, certificate } of changes ?? [])
-      if (this.#tenants.get(tenant)?.has(certificate)) this.forget(tenant);
+      if (this.#tenants.get(tenant)?.issuers.has(certificate)) this.forget(tenant);
   }
 
   async #ofTenant(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
-    return this.#tenants.get(tenant) ?? this.#reload(tenant);
+    return this.#tenants.get(tenant)?.issuers ?? this.#reload(tenant);
   }
 
   async #reload(tenant: string): Promise<ReadonlyMap<string, Issuer>> {
+    const readAt = performance.now();
     const rows = await listAuthorities(this.#store, tenant);
     const revoked = await revokedAuthorities(this.#store, rows);
-    const known = this.#tenants.get(tenant);
+    const known = this.#tenants.get(tenant)?.issuers;
     const issuerOf = (row: AuthorityRow): Issuer => {
       const isRevoked = revoked.has(row.id);
       const before = known?.get(row.id);
       return before?.isRevoked === isRevoked ? before : this.#issuerOfRow(row, rows, isRevoked);
     };
-    const loaded = new Map(rows.map((row) => [row.id, issuerOf(row)]));
-    this.#tenants.set(tenant, loaded);
-    return loaded;
+    const issuers = new Map(rows.map((row) => [row.id, issuerOf(row)]));
+    const crosses = await crossCertificatesOf(this.#store, tenant);
+    this.#tenants.set(tenant, { issuers, certified: certifiedBy(issuers, crosses), readAt });
+    return issuers;
   }
 
   #issuerOfRow(row: AuthorityRow, rows: readonly AuthorityRow[], isRevoked: boolean): Issuer {
@@ -207,18 +223,22 @@ function findIssuer(issuers: ReadonlyMap<string, Issuer>, certificate: Certifica
   return undefined;
 }
 
-function hasSubordinate(issuers: ReadonlyMap<string, Issuer>, certifier: Issuer, serialNumber: string): boolean {
-  for (const issuer of issuers.values()) {
-    const [own, above] = issuer.chain;
-    const isCertifier = octetsEqual((above ?? own)!.der, certifier.certificate.der);
-    if (isCertifier && issuer.certificate.serialNumber === serialNumber) return true;
+/** The serial numbers that each authority certified others under. */
+function certifiedBy(
+  issuers: ReadonlyMap<string, Issuer>,
+  crosses: readonly CrossCertificate[],
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const certified = new Map<string, Set<string>>();
+  const note = (certifier: string, serialNumber: string): void => {
+    certified.set(certifier, (certified.get(certifier) ?? new Set()).add(serialNumber));
+  };
+  for (const { chain, certificate } of issuers.values()) {
+    const [own, above] = chain;
+    for (const { id, certificate: theirs } of issuers.values())
+      if (octetsEqual((above ?? own)!.der, theirs.der)) note(id, certificate.serialNumber);
   }
-  return false;
-}
-
-async function isCrossCertificate(store: Store, { tenant, id }: Issuer, serialNumber: string): Promise<boolean> {
-  const ders = await crossCertificatesBy(store, tenant, id);
-  return ders.some((der) => parseCertificate(der).serialNumber === serialNumber);
+  for (const { certifier, der } of crosses) note(certifier, parseCertificate(der).serialNumber);
+  return certified;
 }
 
 function chainOf(row: AuthorityRow, rows: readonly AuthorityRow[]): AuthorityRow[] {

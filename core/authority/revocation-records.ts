@@ -51,4 +51,3 @@ const upsertRevocation = statement<AuthorityTables>()('revocation-upsert', (db, 
       })),
     ),
 );
-

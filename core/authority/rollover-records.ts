@@ -56,20 +56,27 @@ export async function heirOf(store: Store, tenant: string, authority: string): P
   return heir;
 }
 
-/** The cross certificates that a root of a tenant issued: NewWithOld as a predecessor, OldWithNew as a successor. DER. */
-export async function crossCertificatesBy(
+/** A cross certificate, DER, with the id of the root that issued it. */
+export interface CrossCertificate {
+  readonly certifier: string;
+  readonly der: Uint8Array;
+}
+
+/** The cross certificates of a tenant's roots: NewWithOld by each predecessor, OldWithNew by its successor. */
+export async function crossCertificatesOf(
   rows: Pick<Store | Unit, 'forTenant'>,
   tenant: string,
-  authority: string,
-): Promise<readonly Uint8Array[]> {
+): Promise<readonly CrossCertificate[]> {
   const members = await rows
     .forTenant<AuthorityTables>(tenant)
     .selectFrom('rollover_members')
-    .select(['predecessor', 'old_with_new', 'new_with_old'])
-    .where((row) => row.or([row('predecessor', '=', authority), row('successor', '=', authority)]))
+    .select(['predecessor', 'successor', 'old_with_new', 'new_with_old'])
+    .where('new_with_old', 'is not', null)
     .execute();
-  const ders = members.map((member) => (member.predecessor === authority ? member.new_with_old : member.old_with_new));
-  return ders.filter((der) => der !== null);
+  return members.flatMap(({ predecessor, successor, old_with_new: oldWithNew, new_with_old: newWithOld }) => [
+    ...(newWithOld === null ? [] : [{ certifier: predecessor, der: newWithOld }]),
+    ...(oldWithNew === null ? [] : [{ certifier: successor, der: oldWithNew }]),
+  ]);
 }
 
 /** The rollovers of every tenant whose date has come. */

@@ -42,12 +42,6 @@ export async function statusLifetimes(store: Store, authority: string): Promise<
   return withDefaults(row?.lifetimes ?? null);
 }
 
-/** Those of every authority of a tenant that somebody set some for. */
-export async function lifetimesOfTenant(store: Store, tenant: string): Promise<ReadonlyMap<string, StatusLifetimes>> {
-  const rows = await store.forTenant<AuthorityTables>(tenant).selectFrom('authority_status').selectAll().execute();
-  return new Map(rows.map(({ authority, lifetimes }) => [authority, withDefaults(lifetimes)]));
-}
-
 /** A wish to change some of them. */
 export interface LifetimesChange {
   readonly tenant: string;

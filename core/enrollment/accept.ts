@@ -18,6 +18,7 @@ import type {
   Fact,
   MacFact,
   PasswordFact,
+  PlanFact,
 } from './facts.ts';
 import type { EnrollmentRequest } from './request.ts';
 import type { EnrollmentRow } from './tables.ts';
@@ -126,6 +127,8 @@ function principalKey(fact: Fact): string {
       return evidenceKey(fact);
     case 'batch':
       return batchKey(fact);
+    case 'plan':
+      return planKey(fact);
   }
 }
 
@@ -136,6 +139,10 @@ function evidenceKey({ appraisal }: AttestedFact): string {
 
 function batchKey({ batchId }: BatchFact): string {
   return `batch:${batchId}`;
+}
+
+function planKey({ planId }: PlanFact): string {
+  return `plan:${planId}`;
 }
 
 function certificateKey({ fingerprint }: CertificateFact): string {
@@ -266,6 +273,7 @@ function acceptWord(request: EnrollmentRequest, authenticators: readonly Authent
     if (fact.kind === 'acme-order') return byOrder(request, kind, fact);
     if (fact.kind === 'evidence') return byEvidence(fact);
     if (fact.kind === 'batch') return byBatch(fact);
+    if (fact.kind === 'plan') return byPlan(request, fact);
     return bySecret(request, kind, fact as PasswordFact | MacFact);
   }
   return undefined;
@@ -284,6 +292,8 @@ function wordKind(fact: Fact): Authenticator | undefined {
     case 'evidence':
     case 'batch':
       return fact.kind;
+    case 'plan':
+      return 'adapter';
     case 'tls-certificate':
     case 'signed-by':
       return undefined;
@@ -303,6 +313,18 @@ function byEvidence(fact: AttestedFact): Principal {
 
 function byBatch(fact: BatchFact): Principal {
   return { kind: 'batch', key: batchKey(fact), description: `batch ${fact.batchId}`, secret: undefined, renews: undefined };
+}
+
+function byPlan(request: EnrollmentRequest, fact: PlanFact): Principal {
+  if (fact.deviceName !== deviceName(request))
+    throw new PolicyError('subject-mismatch', 'the plan is about another device');
+  return {
+    kind: 'adapter',
+    key: planKey(fact),
+    description: `adapter plan ${fact.planId}`,
+    secret: undefined,
+    renews: undefined,
+  };
 }
 
 function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Principal {

@@ -67,6 +67,8 @@ export interface AcmeSettings {
   readonly renewIssuedBefore?: string;
   /** What a person reads about the campaign. */
   readonly renewalExplanation?: string;
+  /** Questions for renewal information from one source address in a minute (V46). */
+  readonly renewalInfoPerMinute: number;
   /** New accounts of one source address in an hour. */
   readonly accountsPerHour: number;
   /** New orders of one account in an hour. */
@@ -104,6 +106,7 @@ export const OPEN_ACME: AcmeSettings = {
   authorizationReuseSeconds: DAY,
   answerWithinSeconds: 10,
   renewalPollSeconds: 6 * 3600,
+  renewalInfoPerMinute: 600,
   accountsPerHour: 100,
   ordersPerHour: 300,
   failedValidationsPerHour: 60,

@@ -1,3 +1,4 @@
+import { StateError } from '../errors/muster-error.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { spkiSha256 as spkiSha256Of } from '../x509/public-key.ts';
@@ -116,7 +117,7 @@ export class Continuation {
     try {
       prepared = await this.#issuance.resume(row);
     } catch (error) {
-      const refusal = refusalOf(error);
+      const refusal = refusalOf(error) ?? endOfAuthority(error);
       if (refusal === undefined) throw error;
       await this.#end(row, 'signing', refusal);
       return undefined;
@@ -151,4 +152,10 @@ export class Continuation {
 /** The outcome of a certificate as it stands in the store. */
 export function issued(certificate: Issued, replayed: boolean): Outcome {
   return { kind: 'issued', ...certificate, replayed };
+}
+
+/** What was to be signed names the authority: no other one can sign it. */
+function endOfAuthority(error: unknown): Refusal | undefined {
+  if (!(error instanceof StateError) || error.reason !== 'authority-retired') return undefined;
+  return { reason: error.reason, message: error.message };
 }

@@ -17,6 +17,7 @@ import {
   type ExternalDecisionFact,
   type MacFact,
   type PasswordFact,
+  type PlanFact,
   type SignedByFact,
   type TlsCertificateFact,
 } from './facts.ts';
@@ -87,6 +88,8 @@ export interface CredentialVerifier {
   attested(endpoint: Endpoint, evidenceId: string): Promise<AttestedFact>;
   /** The fact of a request that an operator handed in with a batch. The API has verified who the operator is. */
   batch(batchId: string, actor: string): BatchFact;
+  /** The fact of a step of a plan for this device. The engine of adapters has logged in there and read the request from it. */
+  plan(planId: string, deviceName: string): PlanFact;
 }
 
 /** A challenge password with what an external decider is told about the request. */
@@ -141,6 +144,7 @@ export function credentialVerifier(dependencies: CredentialDependencies): Creden
     acmeOrder: (endpoint, order) => acmeOrderFact(dependencies.store, endpoint, order),
     attested: (endpoint, evidenceId) => attestedFact(dependencies, endpoint, evidenceId),
     batch: (batchId, actor) => asVerified({ kind: 'batch', batchId, actor }),
+    plan: (planId, name) => asVerified({ kind: 'plan', planId, deviceName: name }),
   };
 }
 

@@ -24,6 +24,7 @@ export const AUTHENTICATORS = [
   'idevid',
   'evidence',
   'batch',
+  'adapter',
 ] as const;
 /**
  * `password`: a one-time or per-device secret made here. `static-password`: one secret for the devices on its list.
@@ -32,7 +33,7 @@ export const AUTHENTICATORS = [
  * `anchored-certificate`: a certificate under one of the tenant's client trust anchors. `ra`: a registration authority.
  * `acme-order`: challenges answered for every name of an ACME order. `eab`: the key an ACME account is bound to vouches for them.
  * `idevid`: a manufacturer's certificate under an anchor of that purpose. `evidence`: evidence that was affirmed is itself who
- * asks. `batch`: an operator hands the requests in.
+ * asks. `batch`: an operator hands the requests in. `adapter`: a plan of ours read the request from the device.
  */
 export type Authenticator = (typeof AUTHENTICATORS)[number];
 
@@ -76,6 +77,11 @@ export interface BatchSettings {
   readonly authenticators: readonly 'batch'[];
 }
 
+/** What an endpoint opens to the adapters, which bring certificates onto devices that do not ask by themselves. */
+export interface AdapterSettings {
+  readonly authenticators: readonly 'adapter'[];
+}
+
 /** What of an endpoint an administrator writes. */
 export interface EndpointSettings {
   /** The protocols it is open for; one that is absent is closed. Each protocol adds its own member. */
@@ -86,6 +92,7 @@ export interface EndpointSettings {
     readonly acme?: AcmeSettings;
     readonly attestation?: AttestationDoorSettings;
     readonly batch?: BatchSettings;
+    readonly adapter?: AdapterSettings;
   };
   readonly attestation: AttestationSettings;
   readonly admission: readonly AdmissionRule[];
@@ -139,8 +146,7 @@ export function authenticatorsOf({ protocols }: Endpoint, protocol: Protocol): r
     case 'acme':
     case 'attestation':
     case 'batch':
-      return protocols[protocol]?.authenticators ?? [];
     case 'adapter':
-      return [];
+      return protocols[protocol]?.authenticators ?? [];
   }
 }

@@ -195,6 +195,8 @@ function describeFact(fact: Fact): string {
       return `evidence ${fact.appraisal.evidenceId}`;
     case 'batch':
       return `batch ${fact.batchId}`;
+    case 'plan':
+      return `plan ${fact.planId}`;
   }
 }
 

@@ -128,7 +128,23 @@ export interface BatchFact extends Verified {
   readonly actor: string;
 }
 
-export type Fact = CertificateFact | PasswordFact | MacFact | ExternalDecisionFact | AcmeOrderFact | AttestedFact | BatchFact;
+/** A step of a plan for one device: its key was made on the device, to which we logged in. */
+export interface PlanFact extends Verified {
+  readonly kind: 'plan';
+  readonly planId: string;
+  /** The only device that the plan is about, by name. */
+  readonly deviceName: string;
+}
+
+export type Fact =
+  | CertificateFact
+  | PasswordFact
+  | MacFact
+  | ExternalDecisionFact
+  | AcmeOrderFact
+  | AttestedFact
+  | BatchFact
+  | PlanFact;
 
 /** Brands what a verifier of this folder has checked. */
 export function asVerified<F extends Fact>(fact: Unverified<F>): F {

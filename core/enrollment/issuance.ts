@@ -56,7 +56,7 @@ export class Issuance {
     this.#dependencies = dependencies;
   }
 
-  /** @throws PolicyError when the profile, the key or a lint refuses. */
+  /** @throws PolicyError when the profile, the key or a lint refuses; StateError `authority-retired` when it is revoked. */
   async prepare(request: EnrollmentRequest, principal: Principal, now: number): Promise<Prepared> {
     const { tenant, authority, profile: profileId } = request.endpoint;
     const { authorities, profiles } = this.#dependencies;
@@ -64,7 +64,7 @@ export class Issuance {
       authorities.issuer(tenant, authority),
       profiles.get(tenant, profileId),
     ]);
-    if (issuer.isRevoked) throw new StateError('authority-retired', 'the authority of this endpoint is revoked');
+    requireNotRevoked(issuer);
     requireNoPrivilegeByProxy(profile, principal);
     await this.#requireNewKey(profile, request, principal.renews);
     return { issuer, linted: prepareCertificate(profile, issuer, request, now) };
@@ -72,7 +72,8 @@ export class Issuance {
 
   /**
    * The stored TBSCertificate of an interrupted enrolment, linted again: its serial number stays.
-   * @throws PolicyError when the device was blocked meanwhile, or the profile as it stands now refuses.
+   * @throws PolicyError when the device was blocked meanwhile, or the profile as it stands now refuses; StateError
+   *   `authority-retired` when the authority was revoked meanwhile.
    */
   async resume(row: EnrollmentRow): Promise<Prepared> {
     if (row.tbs === null) throw new InternalError(`the enrolment ${row.id} is signing without a TBSCertificate`);
@@ -82,6 +83,7 @@ export class Issuance {
       authorities.issuer(row.tenant, row.authority),
       profiles.get(row.tenant, row.profile),
     ]);
+    requireNotRevoked(issuer);
     return { issuer, linted: lintCertificate(row.tbs, issuer, profile) };
   }
 
@@ -152,6 +154,10 @@ export class Issuance {
       throw new PolicyError('key-reused', 'the profile asks for a new key and this one was certified before');
     }
   }
+}
+
+function requireNotRevoked({ isRevoked }: Issuer): void {
+  if (isRevoked) throw new StateError('authority-retired', 'the authority of this endpoint is revoked');
 }
 
 /** RFC 9810 §8: a registration authority makes none of its kind, nor an OCSP responder; that takes an administrator's secret. */

@@ -78,7 +78,10 @@ class SqliteStore implements Store {
     const database =
       lock && undo.adopt(openForWriting(this.#file, options.unsafeSynchronous), (opened) => opened.close());
     this.#reader = undo.adopt(openReader(this.#file), ({ database: opened }) => opened.close());
-    this.#writer = lock && database && writerOf(database, this.#reader.database, lock, options, { scope: this.#scope, signals: this.#signals });
+    this.#writer =
+      lock &&
+      database &&
+      writerOf(database, this.#reader.database, lock, options, { scope: this.#scope, signals: this.#signals });
     undo.move();
     const connection = this.#reader.asKyselyConnection();
     this.#readKysely = kyselyOver('sqlite', {

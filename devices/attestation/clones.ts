@@ -2,11 +2,11 @@ import { appendAudit } from '../../core/audit/log.ts';
 import type { Appraisal, Candidate, EvidenceDecision } from '../../core/enrollment/ports.ts';
 import { PolicyError } from '../../core/errors/muster-error.ts';
 import type { Unit } from '../../core/store/store.ts';
-import { raiseAlert } from '../inventory/alerts.ts';
+import { raiseAlarm } from '../inventory/alarms.ts';
 import { type EarlierEnrollment, earlierEnrollments, holdIdentity } from '../inventory/identities.ts';
 
-/** The kind of alert that a second device with one identity raises. */
-export const CLONE_ALERT = 'identity-cloned';
+/** The kind of alarm that a second device with one identity raises. */
+const CLONE_ALARM = 'identity-cloned';
 
 /** An identity that a second device seems to show. */
 export interface CloneAlarm {
@@ -56,7 +56,7 @@ export async function raiseIfCloned(tx: Unit, { tenant, profile, appraisal, deci
   const alarm: CloneAlarm = { tenant, identity, enrollment, others, refused };
   const details = { ...alarm, device: decision.name, enrollment: enrollment ?? null, others: [...others] };
   const { tenant: _tenant, ...shown } = details;
-  await raiseAlert(tx, { tenant, kind: CLONE_ALERT, object: identity, details: shown, at });
+  await raiseAlarm(tx, { tenant, kind: CLONE_ALARM, object: identity, details: shown, at });
   await appendAudit(tx, {
     tenant,
     at,

@@ -3,6 +3,7 @@ import { namesEqual } from '../../core/x509/name.ts';
 import type { PathFailure } from '../../core/x509/path-result.ts';
 import { validatePath } from '../../core/x509/path-validation.ts';
 import type { ExpiryPolicy } from './anchors.ts';
+import { keepAuthority, recallAuthority } from './known-authorities.ts';
 
 /** How strict an anchor's chains are judged. */
 export interface PathStrictness {
@@ -49,14 +50,18 @@ function pathTo<A extends { readonly certificate: Certificate }>(
 ): DevicePath<A> | PathFailure {
   const authority = (certificate: Certificate): Certificate =>
     expiry === 'ignore-all' ? lasting(certificate, now) : certificate;
+  const known = intermediates.map((certificate) => recallAuthority(anchor.certificate, certificate));
   const result = validatePath({
     leaf: expiry === 'enforce' ? leaf : lasting(leaf, now),
-    intermediates: intermediates.map(authority),
+    intermediates: known.map(authority),
     anchors: [authority(anchor.certificate)],
     at: now,
     allowSha1,
   });
   if (!result.ok) return result;
+  for (const certificate of known) {
+    if (result.chain.some(({ der }) => der === certificate.der)) keepAuthority(anchor.certificate, certificate);
+  }
   return { ok: true, anchor, chain: result.chain, isExpired: result.chain.some(({ notAfter }) => notAfter === FAR) };
 }
 

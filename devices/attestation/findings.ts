@@ -56,7 +56,9 @@ export const FINDINGS = {
   // Entity Attestation Tokens
   'eat-malformed': 'the token is not of its form',
   'eat-key-unknown': 'no anchor of purpose eat has the key that the token names',
-  'eat-signature-invalid': 'the token is not signed by a key that is an anchor',
+  'eat-signature-invalid': 'the token is not signed by the key it has to be signed by',
+  'eat-path-invalid': 'the certificates in the token lead to no anchor of purpose eat by a valid path',
+  'eat-revoked': 'a certificate in the token is revoked',
   'eat-expired': 'the token has expired',
   'eat-not-yet-valid': 'the token is not valid yet',
   'eat-profile': 'the token is of another profile than its anchor speaks for',

@@ -48,9 +48,9 @@ export async function earlierEnrollments(
   now: number,
 ): Promise<readonly EarlierEnrollment[]> {
   const rows =
-    'query' in reader
-      ? await reader.query(enrollmentsOfIdentity, { ...scope })
-      : await reader.run(enrollmentsOfIdentity, { ...scope });
+    'run' in reader
+      ? await reader.run(enrollmentsOfIdentity, { ...scope })
+      : await reader.query(enrollmentsOfIdentity, { ...scope });
   return rows.map((row) => ({
     enrollment: row.id,
     spkiSha256: row.spki_sha256,

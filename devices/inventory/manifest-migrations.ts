@@ -98,4 +98,27 @@ export const manifestMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    // The name `alerts` is that of what is told to operators' channels.
+    id: 'inventory-0004',
+    async up(db, engine) {
+      const { textKey, text, integer } = columnTypes(engine);
+      await db.schema.dropTable('alerts').execute();
+      await db.schema
+        .createTable('device_alarms')
+        .addColumn('tenant', textKey, (column) => column.notNull().references('tenants.id'))
+        .addColumn('id', textKey, (column) => column.notNull())
+        .addColumn('kind', textKey, (column) => column.notNull())
+        .addColumn('object', textKey, (column) => column.notNull())
+        .addColumn('state', textKey, (column) => column.notNull())
+        .addColumn('occurrences', integer, (column) => column.notNull())
+        .addColumn('details', text, (column) => column.notNull())
+        .addColumn('acknowledged_by', text)
+        .addColumn('first_at', integer, (column) => column.notNull())
+        .addColumn('last_at', integer, (column) => column.notNull())
+        .addPrimaryKeyConstraint('device_alarms_pk', ['tenant', 'id'])
+        .addUniqueConstraint('device_alarms_about', ['tenant', 'kind', 'object'])
+        .execute();
+    },
+  },
 ];

@@ -50,7 +50,7 @@ async function setState(
   { at }: OwnershipChange,
   state: ExpectedDeviceRow['state'],
 ): Promise<void> {
-  const forgotten = state === 'expected' || state === 'released' ? { enrollment: null, device: null } : {};
+  const forgotten = state === 'expected' ? { enrollment: null, device: null } : {};
   await tx
     .forTenant<InventoryTables>(tenant)
     .updateTable('expected_devices', { state, updated_at: at, ...forgotten })

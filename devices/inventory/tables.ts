@@ -5,7 +5,7 @@ export interface InventoryTables {
   manifests: ManifestRow;
   manifest_faults: ManifestFaultRow;
   identities: IdentityRow;
-  alerts: AlertRow;
+  device_alarms: AlarmRow;
 }
 
 export interface DeviceRow {
@@ -91,7 +91,7 @@ export interface IdentityRow {
 }
 
 /** Something that an operator must look at, once for all the times it happened. */
-export interface AlertRow {
+export interface AlarmRow {
   id: string;
   tenant: string;
   /** `identity-cloned`. */

@@ -1,14 +1,13 @@
 import { certificateDer } from '../../core/authority/certificates.ts';
 import { findBySerial, type FoundCertificate } from '../../core/authority/revocation.ts';
-import { Asn1Error } from '../../core/asn1/asn1-error.ts';
 import type { Store } from '../../core/store/store.ts';
-import { type SerialNumber, serialNumberFromOctets } from '../../core/x509/serial-number.ts';
 import type { AcmeDependencies, Call } from './dependencies.ts';
 import { type Identifier, identifierName } from './identifier.ts';
-import { fromBase64url, type JsonObject, optionalString } from './json.ts';
+import { type JsonObject, optionalString } from './json.ts';
 import { AcmeProblem } from './problem.ts';
-import { orderByCertificate, replacementOf } from './statements.ts';
-import type { AccountRow } from './tables.ts';
+import { parseRenewalIdentifier } from './renewal-identifier.ts';
+import { markInvalid, orderByCertificate, replacementOf } from './statements.ts';
+import type { AccountRow, OrderRow } from './tables.ts';
 
 /** A certificate that an order replaces. */
 export interface ReplacedCertificate {
@@ -17,9 +16,6 @@ export interface ReplacedCertificate {
   /** As the client named it. */
   readonly name: string;
 }
-
-const MAX_KEY_IDENTIFIER = 64;
-const MAX_SERIAL = 21;
 
 /** What looks certificates up. */
 type Lookup = Pick<AcmeDependencies, 'store' | 'authorities'>;
@@ -30,7 +26,7 @@ export async function certificateOfId(
   tenant: string,
   name: string,
 ): Promise<FoundCertificate | undefined> {
-  const parts = readId(name);
+  const parts = parseRenewalIdentifier(name);
   if (parts === undefined) return undefined;
   for (const { id } of await authorities.issuersByKeyIdentifier(tenant, parts.keyIdentifier)) {
     const found = await findBySerial(store, tenant, id, parts.serialNumber);
@@ -61,8 +57,19 @@ export async function replacedCertificate(
   if (!identifiers.some((identifier) => before.has(identifierName(identifier))))
     throw new AcmeProblem('malformed', 'replaces: expected a name in common with the certificate');
   const [other] = await store.query(replacementOf, { tenant, certificate: found.certificateId });
-  if (other !== undefined) throw alreadyReplaced();
+  if (other !== undefined && !(await expired(store, tenant, other))) throw alreadyReplaced();
   return { certificateId: found.certificateId, name };
+}
+
+/** An order that nobody finalized in time replaces nothing, though nobody has looked at it since. */
+async function expired(
+  store: Store,
+  tenant: string,
+  { id, status: from, expires_at: expiresAt }: Pick<OrderRow, 'id' | 'status' | 'expires_at'>,
+): Promise<boolean> {
+  const now = store.clock.now();
+  if ((from !== 'pending' && from !== 'ready') || expiresAt > now) return false;
+  return (await store.unit((tx) => tx.affected(markInvalid, { tenant, id, from, error: null, now }))) === 1;
 }
 
 /** RFC 9773 §5: a certificate is replaced once. */
@@ -75,17 +82,4 @@ export async function requireDer(store: Store, tenant: string, id: string): Prom
   const der = await certificateDer(store, tenant, id);
   if (der === undefined) throw new AcmeProblem('malformed', 'no such certificate', { status: 404 });
   return der;
-}
-
-function readId(name: string): { readonly keyIdentifier: Uint8Array; readonly serialNumber: SerialNumber } | undefined {
-  const [key, serial, ...rest] = name.split('.', 3);
-  if (key === undefined || serial === undefined || rest.length > 0) return undefined;
-  try {
-    const [keyOctets, serialOctets] = [fromBase64url(key, 'aki'), fromBase64url(serial, 'serial')];
-    if (keyOctets.length > MAX_KEY_IDENTIFIER || serialOctets.length > MAX_SERIAL) return undefined;
-    return { keyIdentifier: keyOctets, serialNumber: serialNumberFromOctets(serialOctets) };
-  } catch (error) {
-    if (error instanceof AcmeProblem || error instanceof Asn1Error) return undefined;
-    throw error;
-  }
 }

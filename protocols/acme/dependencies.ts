@@ -40,15 +40,19 @@ export interface OpenEndpoint {
   readonly settings: AcmeSettings;
 }
 
-/** One request as HTTP brings it. */
-export interface Call extends OpenEndpoint {
-  readonly requestId: string;
+/** A GET as HTTP brings it. */
+export interface Question extends OpenEndpoint {
   /** Of the listener, without a trailing slash. */
   readonly base: string;
+  readonly sourceAddress: string;
+}
+
+/** A POST as HTTP brings it. */
+export interface Call extends Question {
+  readonly requestId: string;
   /** The whole URL that was asked for. */
   readonly url: string;
   readonly body: Uint8Array;
-  readonly sourceAddress: string;
 }
 
 /** What a service answers; the URL members become header fields. */

@@ -55,14 +55,15 @@ export function deviceNameOf(text: string): string {
 }
 
 /**
- * Whether evidence proves an identifier. Identifiers of the gate: `permanent-identifier` as here or without its assigner;
- * `serial-number`, which is a PermanentIdentifier without assigner; `hardware-module` as `hwType;serial`.
+ * Whether evidence proves an identifier. Identifiers of the gate: `permanent-identifier` as here, `value/assigner`;
+ * `serial-number`, which is a PermanentIdentifier without assigner, as is `ek-sha256`: a TPM's own URN is in base64, where every
+ * other one has a slash; `hardware-module` as `hwType;serial`.
  */
 export function isProved(type: DeviceIdentifierType, text: string, proved: Readonly<Record<string, string>>): boolean {
   const { id, oid } = partsOf(text);
   if (type === 'hardware-module') return proved['hardware-module']?.toLowerCase() === `${oid};${id}`;
   if (proved['permanent-identifier'] === text) return true;
-  return oid === undefined && proved['serial-number'] === text;
+  return oid === undefined && (proved['serial-number'] === text || proved['ek-sha256'] === text);
 }
 
 function partsOf(text: string): { readonly id: string; readonly oid: string | undefined } {

@@ -64,8 +64,10 @@ async function admit(
 
 async function answer(service: AcmeService, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { route, open, base } = request.getDecorator<Admitted>('acme');
+  // V48: of the connection itself, never of a header.
+  const sourceAddress = request.raw.socket.remoteAddress ?? '';
   if (request.method !== 'POST') {
-    const found = await service.read(open, route, base);
+    const found = await service.read({ ...open, base, sourceAddress }, route);
     // RFC 8555 §7.2: HEAD to newNonce is answered 200, GET 204.
     const status = request.method === 'HEAD' ? 200 : found.status;
     return send(service, reply, { ...found, status }, { ...open, base, route });
@@ -77,10 +79,10 @@ async function answer(service: AcmeService, request: FastifyRequest, reply: Fast
     requestId: request.id,
     url: `${base}${path}`,
     body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
-    // V48: of the connection itself, never of a header.
-    sourceAddress: request.raw.socket.remoteAddress ?? '',
+    sourceAddress,
   };
-  const query = new URL(path, 'https://localhost').searchParams;
+  const mark = path.indexOf('?');
+  const query = new URLSearchParams(mark < 0 ? '' : path.slice(mark));
   return send(service, reply, await service.answer(call, route, query), { ...open, base, route });
 }
 

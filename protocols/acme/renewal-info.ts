@@ -1,7 +1,7 @@
 import type { FoundCertificate } from '../../core/authority/revocation.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { certificateOfId } from './certificate-id.ts';
-import type { AcmeDependencies, Answer, OpenEndpoint } from './dependencies.ts';
+import type { AcmeDependencies, Answer, OpenEndpoint, Question } from './dependencies.ts';
 import { AcmeProblem } from './problem.ts';
 import { renewalWindowOf } from './renewal-windows.ts';
 import type { RenewalWindowRow } from './tables.ts';
@@ -11,28 +11,40 @@ const LAST_PART = 3;
 /** The part of the window from its begin in which clients spread themselves. */
 const SPREAD = 2 / 3;
 const MINUTE_MS = 60_000;
+const MINUTE_SECONDS = 60;
 
-/** renewalInfo (RFC 9773 §4): when to renew a certificate. @throws AcmeProblem with status 404 for one that is not ours. */
+/** renewalInfo (RFC 9773 §4): when to renew a certificate. @throws AcmeProblem with status 404 for one that is not ours, `rateLimited`. */
 export async function renewalInfo(
-  parts: Pick<AcmeDependencies, 'store' | 'authorities'>,
-  open: OpenEndpoint,
+  parts: Pick<AcmeDependencies, 'store' | 'authorities' | 'shortLived'>,
+  question: Question,
   name: string,
 ): Promise<Answer> {
-  const found = await certificateOfId(parts, open.endpoint.tenant, name);
+  await limitQuestions(parts, question);
+  const found = await certificateOfId(parts, question.endpoint.tenant, name);
   if (found === undefined) throw new AcmeProblem('malformed', 'no such certificate', { status: 404 });
   const [moved] = await parts.store.query(renewalWindowOf, {
-    tenant: open.endpoint.tenant,
+    tenant: question.endpoint.tenant,
     certificate: found.certificateId,
   });
-  const { start, end, explanation } = suggestedWindow(open, found, moved);
+  const { start, end, explanation } = suggestedWindow(question, found, moved);
   return {
     status: 200,
     body: {
       suggestedWindow: { start: new Date(start).toISOString(), end: new Date(end).toISOString() },
       ...(explanation !== undefined && { explanationURL: explanation }),
     },
-    retryAfterSeconds: open.settings.renewalPollSeconds,
+    retryAfterSeconds: question.settings.renewalPollSeconds,
   };
+}
+
+/** V46: nobody authenticated asks, and each question costs the store a look. */
+async function limitQuestions(
+  { shortLived }: Pick<AcmeDependencies, 'shortLived'>,
+  { endpoint, settings, sourceAddress }: Question,
+): Promise<void> {
+  const asked = await shortLived.increment(`acme-renewal-info:${endpoint.id}:${sourceAddress}`, MINUTE_SECONDS);
+  if (asked > settings.renewalInfoPerMinute)
+    throw new AcmeProblem('rateLimited', 'too many questions from this address', { retryAfterSeconds: MINUTE_SECONDS });
 }
 
 interface Window {

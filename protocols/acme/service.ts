@@ -7,7 +7,7 @@ import { answerAuthorization, answerChallenge, attestations, identifiersOf } fro
 import { requireCaaOf } from './caa-of-order.ts';
 import { CHAINS, downloadCertificate } from './certificates.ts';
 import { requestFor } from './certificate-names.ts';
-import type { AcmeDependencies, Answer, Call, OpenEndpoint } from './dependencies.ts';
+import type { AcmeDependencies, Answer, Call, OpenEndpoint, Question } from './dependencies.ts';
 import { directory } from './directory.ts';
 import { Finalization } from './finalization.ts';
 import { isOfDevice } from './identifier.ts';
@@ -71,16 +71,16 @@ export class AcmeService {
   }
 
   /** Answers a GET: directory, nonce or renewal information. */
-  async read(open: OpenEndpoint, { resource, ids }: Route, base: string): Promise<Answer> {
+  async read(question: Question, { resource, ids }: Route): Promise<Answer> {
     const readable = READABLE.find((name) => name === resource);
     switch (readable) {
       case 'directory':
-        return directory(open, base);
+        return directory(question, question.base);
       case 'new-nonce':
         // RFC 8555 §7.2: 204 to GET; the listener makes 200 of it for HEAD.
         return { status: 204 };
       case 'renewal-info':
-        return renewalInfo(this.#dependencies, open, ids[0]!);
+        return renewalInfo(this.#dependencies, question, ids[0]!);
       case undefined:
         throw new PeerError('not-found', 'expected a resource that is read by GET');
     }
@@ -99,7 +99,7 @@ export class AcmeService {
       case 'new-nonce':
         // RFC 8555 §6.3: POST-as-GET, where GET is allowed too.
         requireEmptyPayload(await authentication.byAccount(call));
-        return this.read(call, { label: call.endpoint.label, resource, ids }, call.base);
+        return this.read(call, { label: call.endpoint.label, resource, ids });
       case 'renewal-info':
         throw new PeerError('not-found', 'expected a resource that is read by GET');
     }

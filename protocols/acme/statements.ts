@@ -98,7 +98,7 @@ export const replacementOf = statement<AcmeTables>()(
   (db, p: { tenant: string; certificate: string }) =>
     db
       .selectFrom('acme_orders')
-      .select('id')
+      .select(['id', 'status', 'expires_at'])
       .where('tenant', '=', p.tenant)
       .where('replaces', '=', p.certificate)
       .where('status', '!=', 'invalid'),

@@ -44,20 +44,21 @@ export function reverseName(address: string): string {
 }
 
 function read(der: Uint8Array): { readonly certificate: Certificate; readonly names: readonly string[] } {
-  try {
+  return decoded('the certificate does not decode', () => {
     const certificate = parseCertificate(der);
     return { certificate, names: subjectAltName(certificate).map((name) => generalNameToText(name).toLowerCase()) };
-  } catch (error) {
-    if (error instanceof Asn1Error) throw incorrect('the certificate does not decode');
-    throw error;
-  }
+  });
 }
 
 function digestOf(value: Uint8Array): Uint8Array {
+  return decoded('acmeIdentifier is not an OCTET STRING', () => decode(octetString, value));
+}
+
+function decoded<T>(fault: string, read: () => T): T {
   try {
-    return decode(octetString, value);
+    return read();
   } catch (error) {
-    if (error instanceof Asn1Error) throw incorrect('acmeIdentifier is not an OCTET STRING');
+    if (error instanceof Asn1Error) throw incorrect(fault);
     throw error;
   }
 }

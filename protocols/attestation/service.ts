@@ -38,9 +38,6 @@ const TICKET_AUTHENTICATOR = { scep: 'password', est: 'password', cmp: 'mac' } a
   string
 >;
 
-/** Seconds between an activation and the request that goes with it, which follows at once. */
-const AT_ONCE_SECONDS = 60;
-
 /** The rules of the attestation front door, without HTTP. */
 export class AttestationDoor {
   readonly #dependencies: AttestationDependencies;
@@ -90,8 +87,7 @@ export class AttestationDoor {
    */
   async completeActivation(call: Call, secret: Uint8Array): Promise<CertificateAnswer> {
     requireService(call, 'attestation-key');
-    const appraisal = await this.#appraise(call, { type: 'tpm-activation', bytes: secret }, undefined);
-    const publicKey = requireAttestedKey(appraisal);
+    const { appraisal, publicKey } = await this.#appraise(call, { type: 'tpm-activation', bytes: secret });
     return this.#enroll(call, appraisal, {
       subject: EMPTY_NAME,
       subjectAltName: attestationKeyNames(appraisal),
@@ -111,9 +107,8 @@ export class AttestationDoor {
     const { endpoint, settings, sourceAddress } = call;
     if (!authenticatorsOf(endpoint, protocol).includes(TICKET_AUTHENTICATOR[protocol]))
       throw new PolicyError('protocol-not-open', `this endpoint takes no tickets by ${protocol}`);
-    const appraisal = await this.#appraise(call, evidence, publicKey);
-    const attested = appraisal.attestedPublicKey;
-    if (attested !== undefined && !publicKeysEqual(attested, publicKey)) throw new EvidenceRefusal(['key-is-another']);
+    const { appraisal, publicKey: attested } = await this.#appraise(call, evidence);
+    if (!publicKeysEqual(attested, publicKey)) throw new EvidenceRefusal(['key-is-another']);
     const name = device ?? (await this.#nameOf(call, appraisal));
     await this.#requireNamed(call, appraisal, name, publicKey);
     const ticket = await this.#dependencies.tickets.issue(endpoint, {
@@ -135,29 +130,28 @@ export class AttestationDoor {
     const request = parseCertificationRequest(certificationRequestIn(attestation.nocsr));
     if (!(await verifyCertificationRequestAsync(request)))
       throw new PeerError('bad-signature', 'the signature of the request does not verify with the public key in it');
-    const { publicKey } = request;
     const evidence = { type: 'matter-dac', bytes: encodeMatterEvidence(attestation) };
-    const appraisal = await this.#appraise(call, evidence, publicKey);
+    const { appraisal } = await this.#appraise(call, evidence);
     return this.#enroll(call, appraisal, {
       subject: deviceSubject(device ?? (await this.#nameOf(call, appraisal))),
       subjectAltName: [],
-      publicKey,
+      publicKey: request.publicKey,
       proofOfPossession: 'signature',
       der: request.der,
     });
   }
 
-  /** Appraised before there is a request; what does not convince ends here, also where the endpoint only observes: it is the credential. */
-  async #appraise(
-    { endpoint, settings }: OpenEndpoint,
-    evidence: Evidence,
-    publicKey: SubjectPublicKeyInfo | undefined,
-  ): Promise<Appraisal> {
-    const lifetimeSeconds = publicKey === undefined ? AT_ONCE_SECONDS : settings.ticketLifetimeSeconds;
-    const bound = { lifetimeSeconds, ...(publicKey && { publicKey }) };
-    const appraisal = await this.#dependencies.gate.preAppraise(evidence, endpoint, bound);
-    if (appraisal.verdict === 'affirmed') return appraisal;
-    throw new EvidenceRefusal(appraisal.findings);
+  /**
+   * Appraised before there is a request; what does not convince ends here, also where the endpoint only observes: it is the
+   * credential. So is evidence that attests no key: whoever relays it could put a key of his own beside it.
+   */
+  async #appraise({ endpoint, settings }: OpenEndpoint, evidence: Evidence) {
+    const { ticketLifetimeSeconds: lifetimeSeconds } = settings;
+    const appraisal = await this.#dependencies.gate.preAppraise(evidence, endpoint, { lifetimeSeconds });
+    if (appraisal.verdict !== 'affirmed') throw new EvidenceRefusal(appraisal.findings);
+    const { attestedPublicKey: publicKey } = appraisal;
+    if (publicKey === undefined) throw new EvidenceRefusal(['key-none-attested']);
+    return { appraisal, publicKey };
   }
 
   /** The device, as its evidence proves it. */
@@ -220,11 +214,6 @@ type AskedCertificate = Pick<
 function requireService({ settings }: OpenEndpoint, service: AttestationService): void {
   if (settings.services.includes(service)) return;
   throw new PolicyError('protocol-not-open', `the front door of this endpoint does not serve ${service}`);
-}
-
-function requireAttestedKey({ attestedPublicKey }: Appraisal): SubjectPublicKeyInfo {
-  if (attestedPublicKey !== undefined) return attestedPublicKey;
-  throw new EvidenceRefusal(['key-none-attested']);
 }
 
 function deviceSubject(name: string): Name {

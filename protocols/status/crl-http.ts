@@ -29,7 +29,7 @@ export function crlRoutes(app: FastifyInstance, { store, authorities, crls }: Cr
   const publicationOf = async (url: string): Promise<CrlPublication> => {
     const [, authority, scope = 'full'] = PATH.exec(url) ?? [];
     const issuer = authority === undefined ? undefined : await authorities.byId(authority);
-    if (!issuer) throw new PeerError('not-found', 'no authority has a CRL here');
+    if (!issuer || issuer.kind === 'external') throw new PeerError('not-found', 'no authority has a CRL here');
     return { tenant: issuer.tenant, authority: issuer.id, scope };
   };
   const send = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

@@ -219,11 +219,7 @@ export class OcspResponder {
     return nextUpdate - this.#dependencies.store.clock.now() > LAST_MOMENT_MS;
   }
 
-  async #respond(
-    responder: Responder,
-    ids: readonly CertId[],
-    nonce: Uint8Array | undefined,
-  ): Promise<SignedResponse> {
+  async #respond(responder: Responder, ids: readonly CertId[], nonce: Uint8Array | undefined): Promise<SignedResponse> {
     const { issuer } = responder;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const readAt = performance.now();

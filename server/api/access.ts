@@ -37,16 +37,20 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 /** Who a token stands for. */
-export const ROLES = ['admin', 'operator', 'auditor'] as const;
+export const ROLES = ['admin', 'operator', 'enrollment-agent', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
 const reading = SCOPES.filter((scope) => scope.endsWith(':read'));
 
-/** The most a role may do: an admin everything, an operator the daily work, an auditor nothing but look. */
+/**
+ * The most a role may do: an admin everything, an operator the daily work, an enrolment agent what brings devices in, an auditor
+ * nothing but look.
+ */
 export const ROLE_SCOPES: Readonly<Record<Role, readonly Scope[]>> = {
   admin: SCOPES,
   operator: [
-    ...reading.filter((scope) => scope !== 'tokens:read'),
+    ...reading.filter((scope) => scope !== 'tokens:read' && scope !== 'users:read'),
+    'jobs:write',
     'secrets:write',
     'devices:write',
     'enrollments:decide',
@@ -55,6 +59,18 @@ export const ROLE_SCOPES: Readonly<Record<Role, readonly Scope[]>> = {
     'acme:write',
     'batches:write',
     'alerts:write',
+  ],
+  'enrollment-agent': [
+    'endpoints:read',
+    'profiles:read',
+    'secrets:read',
+    'secrets:write',
+    'devices:read',
+    'devices:write',
+    'enrollments:read',
+    'enrollments:decide',
+    'certificates:read',
+    'batches:write',
   ],
   auditor: reading,
 };

@@ -7,7 +7,7 @@ const list = { uniqueItems: true } as const;
 const url = { minLength: 1, maxLength: 2_048, pattern: '^https?://[\\u0021-\\u007e]+$' };
 const network = Type.String({ minLength: 2, maxLength: 64 });
 const port = (description: string) => Type.Integer({ description, minimum: 1, maximum: 65_535 });
-const perHour = (description: string) => Type.Integer({ description, minimum: 1, maximum: 100_000_000 });
+const quota = (description: string) => Type.Integer({ description, minimum: 1, maximum: 100_000_000 });
 
 const profile = Type.Object(
   {
@@ -79,9 +79,10 @@ export const acmeMembers = {
     minimum: 60,
     maximum: 604_800,
   }),
-  accountsPerHour: perHour('New accounts of one source address in an hour.'),
-  ordersPerHour: perHour('New orders of one account in an hour.'),
-  failedValidationsPerHour: perHour('Failed validations of one account in an hour.'),
+  renewalInfoPerMinute: quota('Questions for renewal information from one address in a minute.'),
+  accountsPerHour: quota('New accounts of one source address in an hour.'),
+  ordersPerHour: quota('New orders of one account in an hour.'),
+  failedValidationsPerHour: quota('Failed validations of one account in an hour.'),
   rehearsal: Type.Enum(['off', 'on'], { description: 'Slow answers and every fifth nonce refused once: for tests.' }),
 };
 

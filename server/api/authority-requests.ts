@@ -8,6 +8,7 @@ import {
 import type { AuthorityRequestRow } from '../../core/authority/tables.ts';
 import { appendAudit } from '../../core/audit/log.ts';
 import { PeerError } from '../../core/errors/muster-error.ts';
+import { durableRows } from '../../core/store/rows.ts';
 import { encodePem } from '../../core/x509/pem.ts';
 import { actorOf } from './access.ts';
 import { authorityKind, requireFreeName, storing, wishOf } from './authorities.ts';
@@ -84,6 +85,7 @@ function installRoute(app: ApiScope, { store, office }: RequestContext): void {
     const key = keyInPath(kind, request);
     const at = store.clock.now();
     const actor = actorOf(principalOf(request));
+    await found(kind, durableRows(store), tenant, key);
     const certificates = certificatesOf(request.body.certificates);
     const view = await applyChange(store, request, reply, async (tx) => {
       const row = await found(kind, tx, tenant, key);

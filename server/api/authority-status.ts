@@ -42,7 +42,8 @@ export function authorityStatusRoutes(app: ApiScope, context: AuthorityStatusCon
 function statusRoute(app: ApiScope, { store }: AuthorityStatusContext): void {
   const schema = {
     tags,
-    summary: 'What relying parties are told: how an authority stands, its CRLs, and how long they may keep what they are told',
+    summary:
+      'What relying parties are told: how an authority stands, its CRLs, and how long they may keep what they are told',
     params: authorityParameters,
     querystring: objectQuery,
     response: { 200: authorityStatusView },

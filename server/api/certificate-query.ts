@@ -41,7 +41,11 @@ export async function queryOf(
   const before = timeOf(filters.expiresBefore);
   const from = timeOf(filters.expiresAfter);
   const query = {
-    ...{ device, profile, keyAlgorithm, source, name },
+    device,
+    profile,
+    keyAlgorithm,
+    source,
+    name,
     serialNumber: plain(filters.serialNumber),
     fingerprint: plain(filters.fingerprint),
     authority: filters.authority === undefined ? undefined : await authorityOf(store, tenant, filters.authority),

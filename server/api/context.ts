@@ -2,6 +2,8 @@ import type { DataKeys } from '../../core/authority/data-keys.ts';
 import type { AuthorityOffice } from '../../core/authority/authority-office.ts';
 import type { AuthorityDirectory } from '../../core/authority/directory.ts';
 import type { StoredEndpoints } from '../../core/enrollment/endpoints.ts';
+import type { CredentialVerifier } from '../../core/enrollment/credentials.ts';
+import type { Hall } from '../../core/enrollment/hall.ts';
 import type { SecretHash } from '../../core/enrollment/secrets.ts';
 import type { KeyAlgorithm } from '../../core/keys/key-algorithm.ts';
 import type { Store, Unit } from '../../core/store/store.ts';
@@ -36,6 +38,8 @@ export interface ApiContext extends RevocationContext, RolloverContext {
   /** The ceremonies that make authorities. */
   readonly office: AuthorityOffice;
   readonly prepareTenant: TenantPreparation;
+  readonly credentials: Pick<CredentialVerifier, 'batch'>;
+  readonly hall: Pick<Hall, 'enroll'>;
   readonly secretHash: SecretHash;
   /** What seals the secrets that must be read again. */
   readonly dataKeys: Pick<DataKeys, 'sealer'>;

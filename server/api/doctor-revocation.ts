@@ -26,7 +26,12 @@ export async function revocationFindings(
 
 /** An authority that issues nothing any more, and nobody took over. */
 async function authorityFindings(store: Store): Promise<DoctorFinding[]> {
-  const rows = await store.read<AuthorityTables>().selectFrom('authorities').selectAll().execute().catch(() => []);
+  const rows = await store
+    .read<AuthorityTables>()
+    .selectFrom('authorities')
+    .selectAll()
+    .execute()
+    .catch(() => []);
   const active = rows.filter(({ state }) => state === 'active');
   const revoked = active.length === 0 ? new Set() : await revokedAuthorities(store, rows).catch(() => new Set());
   const names = active.filter(({ id }) => revoked.has(id)).map(({ name }) => name);

@@ -6,7 +6,13 @@ import {
   ATTESTATION_SERVICES,
   OPEN_ATTESTATION,
 } from '../../core/enrollment/attestation-settings.ts';
-import { type BatchSettings, EST_AUTHENTICATORS, type EndpointSettings, type EstSettings } from '../../core/enrollment/endpoint.ts';
+import {
+  type AdapterSettings,
+  type BatchSettings,
+  EST_AUTHENTICATORS,
+  type EndpointSettings,
+  type EstSettings,
+} from '../../core/enrollment/endpoint.ts';
 import { OPEN_SCEP } from '../../core/enrollment/scep-settings.ts';
 import { attestationChanges, attestationView, changedAttestation } from './attestation-policy-schema.ts';
 import { acmeMembers, optionalAcmeMembers } from './acme-settings-schema.ts';
@@ -57,6 +63,16 @@ const attestationDoorMembers = {
 const batchMembers = {
   authenticators: Type.Array(Type.Literal('batch'), { description: 'An operator hands the requests in.', minItems: 1 }),
 };
+
+const adapterMembers = {
+  authenticators: Type.Array(Type.Literal('adapter'), {
+    description: 'Plans bring requests that they read from devices.',
+    minItems: 1,
+  }),
+};
+
+/** The adapters' door when it is opened without saying more. */
+const OPEN_ADAPTER: AdapterSettings = { authenticators: ['adapter'] };
 
 /** Batches when they are opened without saying more. */
 const OPEN_BATCH: BatchSettings = { authenticators: ['batch'] };
@@ -128,6 +144,7 @@ export const endpointView = Type.Object({
     cmp: Type.Optional(Type.Object({ ...cmpMembers, ...Type.Partial(Type.Object(optionalCmpMembers)).properties })),
     attestation: Type.Optional(Type.Object(attestationDoorMembers)),
     batch: Type.Optional(Type.Object(batchMembers)),
+    adapter: Type.Optional(Type.Object(adapterMembers)),
     acme: Type.Optional(Type.Object({ ...acmeMembers, ...Type.Partial(Type.Object(optionalAcmeMembers)).properties })),
   }),
   attestation: attestationView,
@@ -183,6 +200,7 @@ export const endpointChanges = Type.Object(
           cmp: Type.Optional(Type.Union([cmpChanges, Type.Null()])),
           acme: Type.Optional(Type.Union([acmeChanges, Type.Null()])),
           batch: Type.Optional(Type.Union([Type.Partial(Type.Object(batchMembers, members)), Type.Null()])),
+          adapter: Type.Optional(Type.Union([Type.Partial(Type.Object(adapterMembers, members)), Type.Null()])),
           attestation: Type.Optional(
             Type.Union([Type.Partial(Type.Object(attestationDoorMembers, members)), Type.Null()]),
           ),
@@ -251,6 +269,7 @@ export function changedSettings(
       ...member('acme', mergedAcme(open.acme, protocols?.acme)),
       ...member('attestation', merged(open.attestation, protocols?.attestation, OPEN_ATTESTATION)),
       ...member('batch', merged(open.batch, protocols?.batch, OPEN_BATCH)),
+      ...member('adapter', merged(open.adapter, protocols?.adapter, OPEN_ADAPTER)),
     },
     ...member('renewalWindowSeconds', window === undefined ? oldWindow : window),
     ...member('decider', newDecider === undefined ? oldDecider : newDecider),

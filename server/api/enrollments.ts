@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { Type } from 'typebox';
+import { appendAudit } from '../../core/audit/log.ts';
 import { PROTOCOLS } from '../../core/enrollment/endpoint.ts';
 import { approve, getEnrollment, listEnrollments, reject } from '../../core/enrollment/enrollments.ts';
 import type { EnrollmentRow } from '../../core/enrollment/tables.ts';
@@ -70,6 +71,30 @@ export function enrollmentRoutes(app: ApiScope, context: EnrollmentContext): voi
   getRoute(app, context);
   decisionRoute(app, context, 'approve');
   decisionRoute(app, context, 'reject');
+  commentRoute(app, context);
+}
+
+/** `POST /enrollments/{id}/comment`: what somebody found out, before anybody decides. */
+function commentRoute(app: ApiScope, context: EnrollmentContext): void {
+  const schema = {
+    tags,
+    summary: 'Note something about an enrolment in the audit log',
+    params: idParameters,
+    querystring: objectQuery,
+    body: Type.Object({ comment: Type.String({ minLength: 1, maxLength: 500 }) }, { additionalProperties: false }),
+    response: { 200: enrollmentView },
+  };
+  app.post('/enrollments/:id/comment', { config: { access: 'enrollments:decide' }, schema }, async (request) => {
+    const { store } = context;
+    const tenant = tenantIdOf(request);
+    const { id } = request.params;
+    const shown = await enrollmentOf(context, tenant, id);
+    const actor = actorOf(principalOf(request));
+    const entry = { tenant, at: store.clock.now(), actor, action: 'enrollment.commented', object: `enrollment:${id}` };
+    const details = { comment: request.body.comment };
+    await store.unit((tx) => appendAudit(tx, { ...entry, outcome: 'success', details }));
+    return shown;
+  });
 }
 
 function listRoute(app: ApiScope, context: EnrollmentContext): void {

@@ -75,6 +75,7 @@ function valueOf(schema: Shape, name: string, depth: number): unknown {
       return textOf(schema, name);
     case 'null':
       return null;
+    case undefined:
     default:
       return {};
   }
@@ -92,6 +93,8 @@ const FORMS = [
   '192.0.2.0/24',
   'https://muster.example/',
   '1.3.6.1.5.5.7.3.2',
+  'FFF1',
+  'fff1',
 ];
 
 function textOf({ format, pattern, minLength = 0 }: Shape, name: string): string {

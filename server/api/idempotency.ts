@@ -121,10 +121,11 @@ async function replay(reply: FastifyReply, { status, headers, body }: StoredAnsw
 
 /** Keeps the answer; gives the key back where the request may succeed later. */
 async function settle(store: Store, ticket: IdempotencyTicket, reply: FastifyReply, payload: unknown): Promise<void> {
-  const keep = reply.statusCode < 500 && reply.statusCode !== 429 && (typeof payload === 'string' || payload === null);
+  const body = payload === null || payload === undefined ? '' : payload;
+  const keep = reply.statusCode < 500 && reply.statusCode !== 429 && typeof body === 'string';
   const sent = REPLAYED_HEADERS.map((name) => [name, reply.getHeader(name)] as const);
   const headers = Object.fromEntries(sent.filter(([, value]) => value !== undefined).map(([n, v]) => [n, String(v)]));
-  const sealed = sealedWith(ticket.sealingKey, { headers, body: String(payload ?? '') });
+  const sealed = sealedWith(ticket.sealingKey, { headers, body: keep ? body : '' });
   await store.unit(async (tx) => {
     const keys = tx.db<IdempotencyTables>();
     const { token, keySha256 } = ticket;

@@ -1,11 +1,14 @@
 import { Type } from 'typebox';
 import { PeerError, PolicyError } from '../../core/errors/muster-error.ts';
+import { durableRows } from '../../core/store/rows.ts';
 import type { Store } from '../../core/store/store.ts';
 import { actorOf, type Principal, ROLES, ROLE_SCOPES, type Scope, SCOPES } from './access.ts';
 import { principalOf } from './authentication.ts';
 import { listQuery, objectQuery, pageFrom, pageOf, readPage } from './paging.ts';
 import { createToken, listTokens, revokeToken, type TokenDescription } from './tokens.ts';
 import type { ApiScope } from './type-provider.ts';
+import type { UserRow } from './user-table.ts';
+import { findUser } from './users.ts';
 import { idParameters, present, presentTime, timestamp, timeText } from './views.ts';
 
 const role = Type.Enum(ROLES, { description: 'The most it may do.' });
@@ -14,6 +17,7 @@ const scopes = Type.Array(Type.Enum(SCOPES), { uniqueItems: true, minItems: 1 })
 const tokenView = Type.Object({
   id: Type.String(),
   tenant: Type.Optional(Type.String({ description: 'Absent: a token of the installation.' })),
+  user: Type.Optional(Type.String({ description: 'Id of the user whose token it is.' })),
   label: Type.String(),
   role,
   scopes,
@@ -34,6 +38,9 @@ const tokenDraft = Type.Object(
     }),
     role,
     scopes: Type.Optional(scopes),
+    user: Type.Optional(
+      Type.String({ description: 'Name or id of the user whose token it is.', minLength: 1, maxLength: 64, examples: ['alice@example.com'] }),
+    ),
     lifetimeSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
   },
   { additionalProperties: false },
@@ -79,12 +86,13 @@ function createRoute(app: ApiScope, store: Store): void {
     response: { 201: issuedToken },
   };
   app.post('/tokens', { config: writing, schema }, async (request, reply) => {
-    const { label, role: wanted, lifetimeSeconds, scopes: narrowed } = request.body;
+    const { label, role: wanted, lifetimeSeconds, scopes: narrowed, user: name } = request.body;
     const principal = principalOf(request);
     assertNotMore(principal, narrowed ?? ROLE_SCOPES[wanted]);
     const draft = { label, role: wanted, scopes: narrowed, lifetimeSeconds, createdBy: actorOf(principal) };
     const tenant = request.tenant ?? undefined;
-    const issued = await store.unit((tx) => createToken(tx, store.clock.now(), { ...draft, tenant }));
+    const user = name === undefined ? undefined : (await userOf(store, tenant ?? '', name)).id;
+    const issued = await store.unit((tx) => createToken(tx, store.clock.now(), { ...draft, tenant, user }));
     return reply.code(201).send({ id: issued.id, token: issued.token.reveal() });
   });
 }
@@ -107,6 +115,12 @@ function revokeRoute(app: ApiScope, store: Store): void {
   });
 }
 
+async function userOf(store: Store, tenant: string, key: string): Promise<UserRow> {
+  const user = await findUser(durableRows(store), tenant, key);
+  if (user !== undefined) return user;
+  throw new PeerError('malformed-request', `user: there is no user ${key} here`);
+}
+
 /** A token gives away only what it has. */
 function assertNotMore(principal: Principal, scopes: readonly Scope[]): void {
   const missing = scopes.find((scope) => !principal.scopes.has(scope));
@@ -119,6 +133,7 @@ function viewOf(row: TokenDescription, now: number) {
   return {
     id: row.id,
     ...present('tenant', row.tenant),
+    ...present('user', row.user_id),
     label: row.label,
     role: row.role,
     scopes: row.scopes === null ? [...ROLE_SCOPES[row.role]] : (JSON.parse(row.scopes) as (typeof SCOPES)[number][]),

@@ -1,11 +1,13 @@
 import { columnTypes } from '../../core/store/column-types.ts';
 import type { Migration } from '../../core/store/migrations.ts';
 import type { Role } from './access.ts';
+import { type UserRow, userMigrations } from './user-table.ts';
 import { idempotencyMigrations } from './idempotency-table.ts';
 
 /** Tables of this folder. */
 export interface ApiTables {
   api_tokens: ApiTokenRow;
+  users: UserRow;
 }
 
 /** A bearer token. Times are epoch milliseconds. */
@@ -24,6 +26,8 @@ export interface ApiTokenRow {
   expires_at: number | null;
   last_used_at: number | null;
   revoked_at: number | null;
+  /** Id of the user whose token it is; null: nobody's in particular. */
+  user_id: string | null;
 }
 
 /** The schema of this folder; after the migrations of core/authority, which make the tenants. */
@@ -49,4 +53,5 @@ export const apiMigrations: readonly Migration[] = [
     },
   },
   ...idempotencyMigrations,
+  ...userMigrations,
 ];

@@ -25,6 +25,8 @@ export interface TokenRequest {
   readonly scopes: readonly Scope[] | undefined;
   /** Undefined: does not expire. */
   readonly lifetimeSeconds: number | undefined;
+  /** Id of the user whose token it is: it never does more than that user may. */
+  readonly user?: string | undefined;
   /** For the audit log: `token:…`, `system:…`. */
   readonly createdBy: string;
 }
@@ -57,6 +59,7 @@ export async function createToken(tx: Unit, now: number, request: TokenRequest):
       expires_at: request.lifetimeSeconds === undefined ? null : now + request.lifetimeSeconds * 1000,
       last_used_at: null,
       revoked_at: null,
+      user_id: request.user ?? null,
     })
     .execute();
   await auditToken(tx, now, request.createdBy, 'token.created', id, request.tenant, {
@@ -71,7 +74,7 @@ export async function authenticateToken(store: Store, text: string): Promise<Pri
   if (!tokenPattern.test(text)) return undefined;
   const now = store.clock.now();
   const [row] = await store.query(tokenByHash, { hash: hashOf(text) });
-  if (row === undefined || row.revoked_at !== null) return undefined;
+  if (row === undefined || row.revoked_at !== null || row.user_state === 'disabled') return undefined;
   if (row.expires_at !== null && row.expires_at <= now) return undefined;
   if (now - (row.last_used_at ?? 0) > lastUsedGrainMilliseconds) {
     await store.unit((tx) => tx.affected(touchToken, { id: row.id, now }));
@@ -105,6 +108,7 @@ export function listTokens(
       'expires_at',
       'last_used_at',
       'revoked_at',
+      'user_id',
     ]);
   if (tenant !== undefined) query = query.where('tenant', '=', tenant);
   if (page.after !== undefined) query = query.where('id', '>', page.after);
@@ -128,18 +132,35 @@ export async function revokeToken(
   return true;
 }
 
-/** Deletes the tokens of a tenant that goes. */
+/** Revokes every token of a user. */
+export async function revokeTokensOfUser(tx: Unit, now: number, user: string, actor: string): Promise<void> {
+  const revoked = await tx
+    .db<ApiTables>()
+    .updateTable('api_tokens')
+    .set({ revoked_at: now })
+    .where('user_id', '=', user)
+    .where('revoked_at', 'is', null)
+    .returning(['id', 'tenant'])
+    .execute();
+  for (const { id, tenant } of revoked) await auditToken(tx, now, actor, 'token.revoked', id, tenant ?? undefined, { user });
+}
+
+/** Deletes tokens and users of a tenant that goes. */
 export async function removeTokensOf(tx: Unit, tenant: string): Promise<void> {
   await tx.db<ApiTables>().deleteFrom('api_tokens').where('tenant', '=', tenant).execute();
+  await tx.db<ApiTables>().deleteFrom('users').where('scope', '=', tenant).execute();
 }
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** A token never does more than its role, whatever scopes it was given. */
-function scopesOf(row: Pick<ApiTokenRow, 'role' | 'scopes'>): ReadonlySet<Scope> {
-  const allowed = ROLE_SCOPES[row.role];
+/** A token never does more than its role and the role of its user, whatever scopes it was given. */
+function scopesOf(
+  row: Pick<ApiTokenRow, 'role' | 'scopes'> & { readonly user_role: Role | null },
+): ReadonlySet<Scope> {
+  const most = row.user_role === null ? undefined : ROLE_SCOPES[row.user_role];
+  const allowed = ROLE_SCOPES[row.role].filter((scope) => most === undefined || most.includes(scope));
   if (row.scopes === null) return new Set(allowed);
   const narrowed = new Set(JSON.parse(row.scopes) as string[]);
   return new Set(allowed.filter((scope) => narrowed.has(scope)));
@@ -168,7 +189,9 @@ function auditToken(
 const tokenByHash = statement<ApiTables>()('api-token-by-hash', (db, p: { hash: string }) =>
   db
     .selectFrom('api_tokens')
-    .select(['id', 'tenant', 'label', 'role', 'scopes', 'expires_at', 'last_used_at', 'revoked_at'])
+    .leftJoin('users', 'users.id', 'api_tokens.user_id')
+    .select(['api_tokens.id', 'tenant', 'label', 'api_tokens.role', 'scopes', 'expires_at', 'last_used_at', 'revoked_at'])
+    .select(['users.role as user_role', 'users.state as user_state'])
     .where('hash', '=', p.hash),
 );
 

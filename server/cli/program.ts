@@ -2,11 +2,13 @@ import { Command, CommanderError } from 'commander';
 import { MusterError } from '../../core/errors/muster-error.ts';
 import { ConfigurationError } from '../configuration/configuration-error.ts';
 import { acmeCommands } from './commands/acme.ts';
-import { alertCommands } from './commands/alert.ts';
+import { alarmCommands } from './commands/alarm.ts';
 import { anchorCommands } from './commands/anchor.ts';
 import { applyCommands } from './commands/apply.ts';
 import { auditCommands } from './commands/audit.ts';
 import { authorityCommands } from './commands/authority.ts';
+import { batchCommands } from './commands/batch.ts';
+import { channelCommands } from './commands/channel.ts';
 import { certificateCommands } from './commands/certificate.ts';
 import { deviceCommands } from './commands/device.ts';
 import { endpointCommands } from './commands/endpoint.ts';
@@ -20,6 +22,7 @@ import { tenantCommands } from './commands/tenant.ts';
 import { secretCommands } from './commands/secret.ts';
 import { systemCommands } from './commands/system.ts';
 import { tokenCommands } from './commands/token.ts';
+import { userCommands } from './commands/user.ts';
 import { CliError, EXIT } from './exit-code.ts';
 import { Session } from './session.ts';
 import { printable, type Terminal } from './terminal.ts';
@@ -70,14 +73,17 @@ function programOf(terminal: Terminal): Command {
     anchorCommands,
     referenceValueCommands,
     evidenceCommands,
-    alertCommands,
+    alarmCommands,
     enrollmentCommands,
+    batchCommands,
     certificateCommands,
     acmeCommands,
     authorityCommands,
     auditCommands,
     tokenCommands,
+    userCommands,
     jobCommands,
+    channelCommands,
   ]) {
     add(program, sessionOf);
   }

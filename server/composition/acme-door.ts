@@ -51,11 +51,24 @@ function noncesOf({ store, shortLived, secretHash }: Kernel): Nonces {
  * configured. Another name would let who forwards a client's requests have them signed for itself.
  */
 function baseUrl({ configuration, tls, port }: AcmeDoorParts, host: string | undefined): string {
+  const known = OWN_HOSTS.get(tls.identity)?.get(host);
+  if (known !== undefined) return known;
   const { tls: configured } = configuration.publicUrls;
   const asked = host === undefined ? null : URL.parse(`https://${host}`);
   if (asked === null || asked.host === (configured && new URL(configured).host) || !isOwn(tls.identity, asked.hostname))
     return configured ?? `https://localhost:${port()}`;
-  return `https://${asked.host}`;
+  return remember(tls.identity, host, `https://${asked.host}`);
+}
+
+/** What hosts of our own make, by identity: every request asks. A name may come in many spellings and with many ports. */
+const OWN_HOSTS = new WeakMap<TlsIdentity, Map<string | undefined, string>>();
+const MAX_HOSTS = 64;
+
+function remember(identity: TlsIdentity, host: string | undefined, base: string): string {
+  const hosts = OWN_HOSTS.get(identity) ?? new Map<string | undefined, string>();
+  OWN_HOSTS.set(identity, hosts);
+  if (hosts.size < MAX_HOSTS) hosts.set(host, base);
+  return base;
 }
 
 /** The names of an identity, read once. */

@@ -10,9 +10,13 @@ import { endUnconfirmed } from '../../protocols/cmp/confirmation-deadline.ts';
 import { forgetEvidence } from '../../devices/attestation/evidence-records.ts';
 import { JobRunner } from '../../core/store/job-runner.ts';
 import type { Store } from '../../core/store/store.ts';
+import { forgetAnswers } from '../api/idempotency.ts';
+import type { Configuration } from '../configuration/configuration.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Kernel } from './kernel.ts';
+import { notifyJobs } from './notify-jobs.ts';
 import { auditObserver, crlAlarm } from './observers.ts';
+import { VERSION } from './version.ts';
 
 /** Work that goes on beside the requests. */
 export interface Background {
@@ -26,6 +30,7 @@ export interface BackgroundParts {
   readonly acme: { resume(): Promise<void> };
   readonly telemetry: Telemetry;
   readonly auditSigning: CheckpointSigning;
+  readonly alerts: Configuration['alerts'];
   /** How the timelines of revocations name this node. */
   readonly node: string;
   /** Renews our own TLS certificates when they are due. */
@@ -42,18 +47,23 @@ export function startBackground({
   acme,
   telemetry,
   auditSigning,
+  alerts,
   node,
   renewTls,
 }: BackgroundParts): Background {
-  const { store, hall, identities, crls, revocations, rollover, sightings } = kernel;
+  const { store, hall, identities, crls, revocations, rollover, sightings, dataKeys } = kernel;
   const stopping = new AbortController();
   const sequencer = new AuditSequencer({ store, signing: auditSigning, onAlarm: auditObserver(telemetry) });
   const sequencing = sequence(store, sequencer, stopping.signal);
+  const window = { days: alerts.expiryDays, percent: alerts.expiryPercent };
+  const notifying = notifyJobs({ store, dataKeys, version: VERSION }, window, telemetry);
   const publication = crlJobs(store, crls, crlAlarm(telemetry));
   const jobs = new JobRunner(
     store,
     {
       ...publication.handlers,
+      ...notifying.handlers,
+      'forget-answers': () => forgetAnswers(store),
       [REVOKE_BATCH]: batchHandler(store),
       'forget-sightings': () => forgetSightings(store),
       'forget-evidence': () => forgetEvidence(store, DAY_MS),
@@ -68,6 +78,8 @@ export function startBackground({
     {
       schedules: [
         ...publication.schedules,
+        ...notifying.schedules,
+        { name: 'forget-answers', kind: 'forget-answers', payload: {}, everyMs: 3600 * SECOND },
         { name: 'forget-sightings', kind: 'forget-sightings', payload: {}, everyMs: 86_400 * SECOND },
         { name: 'forget-evidence', kind: 'forget-evidence', payload: {}, everyMs: 3600 * SECOND },
         { name: 'expire-enrollments', kind: 'expire-enrollments', payload: {}, everyMs: 60 * SECOND },

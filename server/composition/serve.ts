@@ -117,6 +117,7 @@ export async function serve(configuration: Configuration, overrides: ServeOverri
     acme: doors.acme,
     telemetry,
     auditSigning: signing,
+    alerts: configuration.alerts,
     node: `${hostname()}:${configuration.listeners.admin.port}`,
     renewTls: () =>
       tls.renewIfDue((identity) => {

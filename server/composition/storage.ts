@@ -9,12 +9,14 @@ import { storeMigrations } from '../../core/store/store-migrations.ts';
 import type { Store } from '../../core/store/store.ts';
 import { takenKeysOf } from '../../core/store/taken-keys.ts';
 import { acmeMigrations } from '../../protocols/acme/migrations.ts';
+import { batchMigrations } from '../../protocols/batch/tables.ts';
 import { cmpMigrations } from '../../protocols/cmp/migrations.ts';
 import { attestationMigrations } from '../../devices/attestation/migrations.ts';
 import { attestationKeyMigrations } from '../../devices/attestation/tpm/migrations.ts';
 import { inventoryMigrations } from '../../devices/inventory/migrations.ts';
 import { apiMigrations } from '../api/token-tables.ts';
 import type { Configuration } from '../configuration/configuration.ts';
+import { notifyMigrations } from '../notify/tables.ts';
 import { installationMigrations } from '../installation/tables.ts';
 
 /** The whole schema, in the order it is applied: a folder's tables refer only to those before it. */
@@ -28,8 +30,10 @@ const MIGRATIONS: readonly Migration[] = [
   ...attestationKeyMigrations,
   ...cmpMigrations,
   ...acmeMigrations,
+  ...batchMigrations,
   ...apiMigrations,
   ...installationMigrations,
+  ...notifyMigrations,
 ];
 
 /** Told what went wrong behind a caller's back. */

@@ -30,6 +30,7 @@ export interface Configuration {
   readonly redis: { readonly url: Secret } | undefined;
   readonly tokens: readonly TokenSettings[];
   readonly limits: Readonly<Settings['limits']>;
+  readonly alerts: Readonly<Settings['alerts']>;
   readonly log: Readonly<Settings['log']>;
   /** Oddities to log once at start: variables that look like settings and are none. */
   readonly warnings: readonly string[];

@@ -38,6 +38,7 @@ export function resolveSettings(settings: Settings, scope: ResolveScope): Config
         : { url: secrets.url('redis.url', settings.redis.url, /^rediss?:\/\//) },
     tokens: settings.tokens.map((token, index) => tokenSettings(token, index, secrets)),
     limits: settings.limits,
+    alerts: settings.alerts,
     log: settings.log,
     warnings: scope.warnings,
   };

@@ -97,6 +97,10 @@ export const settingsSchema = section('Configuration of `muster serve`.', {
     eventLoopDelayMs: whole('Mean delay of the event loop beyond which requests get 503; 0: never.', 1_000),
     shutdownGraceSeconds: whole('For requests in flight to finish when we stop.', 10, 0, 3_600),
   }),
+  alerts: section('When a certificate is announced that is about to end: at the later of both, once.', {
+    expiryDays: whole('Days before its end.', 30, 1, 3_650),
+    expiryPercent: whole('Percent of its life that are left.', 33, 1, 100),
+  }),
   log: section('The log: JSON lines on standard output.', {
     level: Type.Enum(['debug', 'info', 'warn', 'error', 'silent'], {
       description: 'The least severe level that is written.',

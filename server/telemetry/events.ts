@@ -8,6 +8,7 @@ export const EVENTS = {
   'acme.order-failed': 'warn',
   'acme.validation-failed': 'warn',
   'api.refused': 'warn',
+  'certificate.expiring': 'warn',
   'tls.renewed': 'info',
   'token.up': 'info',
   'token.down': 'error',

@@ -2,16 +2,22 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { OPEN_ACME } from '../../core/enrollment/acme-settings.ts';
+import { ACME_IDENTIFIERS, OPEN_ACME } from '../../core/enrollment/acme-settings.ts';
+import { rawExtension } from '../../core/x509/extensions.ts';
+import { generalNameToText } from '../../core/x509/general-name.ts';
+import { toHex } from '../../core/x509/octets.ts';
 import { parseAccountKey, restoreAccountKey } from '../../protocols/acme/account-key.ts';
-import { parseIdentifiers } from '../../protocols/acme/identifier.ts';
+import { isProved } from '../../protocols/acme/device-identifier.ts';
+import { generalNameOf, parseIdentifiers } from '../../protocols/acme/identifier.ts';
 import { parseObject } from '../../protocols/acme/json.ts';
 import { carriedKey, parseJws, requireAlgorithm, verifyJws } from '../../protocols/acme/jws.ts';
 import { CountedLedger, storedLedger } from '../../protocols/acme/nonce-ledger.ts';
 import { Nonces } from '../../protocols/acme/nonces.ts';
 import { AcmeUrls, parsePath } from '../../protocols/acme/path.ts';
 import { AcmeProblem } from '../../protocols/acme/problem.ts';
-import { reverseName } from '../../protocols/acme/tls-alpn.ts';
+import { parseRenewalIdentifier } from '../../protocols/acme/renewal-identifier.ts';
+import { reverseName, verifyAlpnCertificate } from '../../protocols/acme/tls-alpn.ts';
+import { type AuthorityOptions, TestAuthority } from '../support/test-pki.ts';
 import { type ClientAlgorithm, ClientKey, jws } from './acme-client.ts';
 
 const ALGORITHMS: readonly ClientAlgorithm[] = ['ES256', 'ES384', 'ES512', 'RS256', 'EdDSA'];
@@ -40,6 +46,10 @@ describe('account keys', () => {
     ['a private key', generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })],
     ['RSA of 1024 bits', generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })],
     ['Ed448', generateKeyPairSync('ed448').publicKey.export({ format: 'jwk' })],
+    [
+      'an RSA exponent of one',
+      { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' }), e: 'AQ' },
+    ],
     ['a member too long', { kty: 'RSA', e: 'AQAB', n: 'A'.repeat(4000) }],
   ])('refuses %s', (_what, jwk) => {
     expect(() => parseAccountKey({ crv: '', ...jwk } as Record<string, unknown>)).toThrow(AcmeProblem);
@@ -139,6 +149,108 @@ describe('a ledger in memory', () => {
     expect(await new CountedLedger({ now: () => now }).take(mark)).toBe(false);
     mark[9]! += 1;
     expect(await ledger.take(mark)).toBe(false);
+  });
+});
+
+describe('the certificate of tls-alpn-01 (RFC 8737 §3)', () => {
+  const digest = Buffer.alloc(32, 7);
+  const identifierOf = (value: Uint8Array, critical = true) => rawExtension('1.3.6.1.5.5.7.1.31', value, critical);
+  const right = Uint8Array.from([4, 32, ...digest]);
+  const selfSigned = (options: AuthorityOptions = {}): Uint8Array =>
+    TestAuthority.root({ name: 'CN=challenge', san: ['dns:r1.example'], extensions: [identifierOf(right)], ...options })
+      .der;
+  const verify = (der: Uint8Array, value = 'r1.example'): void =>
+    verifyAlpnCertificate(der, { type: 'dns', value }, digest);
+
+  it('is self-signed, has the one name, and the digest in a critical extension', () => {
+    expect(() => verify(selfSigned())).not.toThrow();
+  });
+
+  it.each<readonly [string, () => Uint8Array]>([
+    ['octets that are none', () => Buffer.from('none')],
+    ['no name', () => TestAuthority.root({ name: 'CN=challenge', extensions: [identifierOf(right)] }).der],
+    ['another name', () => selfSigned({ san: ['dns:r2.example'] })],
+    ['two names', () => selfSigned({ san: ['dns:r1.example', 'dns:r2.example'] })],
+    ['no extension', () => selfSigned({ extensions: [] })],
+    ['an extension that is not critical', () => selfSigned({ extensions: [identifierOf(right, false)] })],
+    [
+      'an extension that is no OCTET STRING',
+      () => selfSigned({ extensions: [identifierOf(Uint8Array.from([2, 1, 5]))] }),
+    ],
+    ['another digest', () => selfSigned({ extensions: [identifierOf(Uint8Array.from([4, 32, ...Buffer.alloc(32)]))] })],
+    [
+      'an issuer',
+      () =>
+        TestAuthority.root({ name: 'CN=issuer' }).leaf({
+          subject: 'CN=challenge',
+          san: ['dns:r1.example'],
+          extensions: [identifierOf(right)],
+        }).der,
+    ],
+  ])('refuses one with %s', (_what, make) => {
+    expect(() => verify(make())).toThrow(AcmeProblem);
+  });
+});
+
+describe('names of certificates in renewal information (RFC 9773 §4.1)', () => {
+  it('reads the example', () => {
+    const read = parseRenewalIdentifier('aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE')!;
+    expect(toHex(read.keyIdentifier)).toBe('69885b6b87464041e1b37b847ba0ae2cde01c8d4');
+    expect(read.serialNumber).toBe('87654321');
+  });
+
+  it.each([
+    '',
+    'AAAA',
+    'AAAA.',
+    '.AIdlQyE',
+    'AAAA.AIdlQyE.AA',
+    'AAAA.!',
+    'AAAA.AA',
+    'AAAA._w',
+    `AAAA.${'B'.repeat(40)}`,
+    `${'A'.repeat(100)}.AIdlQyE`,
+    'AAAA.AAEC',
+    'A.AIdlQyE',
+  ])('refuses %j', (text) => {
+    expect(parseRenewalIdentifier(text)).toBeUndefined();
+  });
+
+  it('of any text is one or is none', () => {
+    const property = fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.base64String().map((text) => `${text}.${text}`),
+      ),
+      (text) => {
+        const read = parseRenewalIdentifier(text);
+        if (read !== undefined) expect(read.serialNumber).toMatch(/^[0-9a-f]+$/);
+      },
+    );
+    fc.assert(property, { numRuns: 500 });
+  });
+});
+
+describe('identifiers of devices', () => {
+  it.each(['permanentid:4711;1.2.3', 'hwmodule:1.2.3;4711'])('are otherNames: %s', (text) => {
+    const [type, value] = text.startsWith('p')
+      ? ['permanent-identifier', '4711/1.2.3']
+      : ['hardware-module', '4711/1.2.3'];
+    const [identifier] = parseIdentifiers([{ type, value }], { ...OPEN_ACME, identifiers: ACME_IDENTIFIERS });
+    expect(generalNameToText(generalNameOf(identifier!))).toBe(text);
+  });
+
+  it.each<readonly [string, 'permanent-identifier' | 'hardware-module', string, Record<string, string>, boolean]>([
+    ['itself', 'permanent-identifier', 'SN1', { 'permanent-identifier': 'SN1' }, true],
+    ['a serial number', 'permanent-identifier', 'SN1', { 'serial-number': 'SN1' }, true],
+    ['a serial number, of an assigner', 'permanent-identifier', 'SN1/1.2', { 'serial-number': 'SN1' }, false],
+    ['other case', 'permanent-identifier', 'sn1', { 'permanent-identifier': 'SN1' }, false],
+    ['nothing', 'permanent-identifier', 'SN1', {}, false],
+    ['the module', 'hardware-module', '4711/1.2', { 'hardware-module': '1.2;4711' }, true],
+    ['another type of module', 'hardware-module', '4711/1.2', { 'hardware-module': '1.3;4711' }, false],
+    ['no module', 'hardware-module', '4711/1.2', { 'serial-number': '4711' }, false],
+  ])('are proved by evidence for %s: %s %s', (_what, type, value, proved, expected) => {
+    expect(isProved(type, value, proved)).toBe(expected);
   });
 });
 

@@ -269,6 +269,8 @@ describe('ACME', () => {
     it('answers newNonce by HEAD, GET and POST-as-GET', async () => {
       const url = router.directory['newNonce']!;
       const [head, get, post2] = [await router.get(url, 'HEAD'), await router.get(url), await router.post(url)];
+      // An answer without a length ends the connection, and every order begins with this one.
+      expect([head.headers['content-length'], head.headers['connection']]).toEqual(['0', 'keep-alive']);
       expect([head.status, get.status, post2.status]).toEqual([200, 204, 204]);
       expect(head.headers['cache-control']).toBe('no-store');
       expect(get.headers['link']).toBe(`<${router.directoryUrl}>;rel="index"`);
@@ -524,6 +526,16 @@ describe('ACME', () => {
       expect(Date.parse(moved.suggestedWindow.end)).toBeLessThan(Date.now());
       expect(moved.explanationURL).toBe('https://site.example/why');
       await api(server, 'PATCH', '/endpoints/default', { protocols: { acme: { renewIssuedBefore: null } } });
+    });
+
+    it('has a quota for each address', async () => {
+      const acme = { renewalInfoPerMinute: 2 };
+      await api(server, 'POST', '/endpoints', { label: 'asked', protocols: { acme } });
+      const router = await client('asked');
+      const ask = (): Promise<Answer> => router.get(`${router.directory['renewalInfo']!}/AAAA.AAAA`);
+      expect([problemOf(await ask()), problemOf(await ask())]).toEqual(['404 malformed', '404 malformed']);
+      const refused = await ask();
+      expect([problemOf(refused), refused.headers['retry-after']]).toEqual(['429 rateLimited', '60']);
     });
 
     it('is the same 404 for every certificate that is not ours', async () => {

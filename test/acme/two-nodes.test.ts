@@ -170,6 +170,21 @@ describe.each(ENGINES)('two nodes over %s', (engine) => {
     expect(statuses).toEqual(['alreadyReplaced', 'alreadyReplaced', 'alreadyReplaced', 'made']);
   });
 
+  it('let an order take the place of one that nobody finalized in time', async () => {
+    const device = await new Device(await open({ orderLifetimeSeconds: 60 })).register(nodes[0]);
+    const { view } = await device.order(nodes[0], 'late.example');
+    await device.post(nodes[0], view.finalize, { csr: csrOf('late.example') });
+    const row = (await site.certificates(tenant.id)).find(({ subject }) => subject === 'CN=late.example')!;
+    const issuer = await site.authorities.issuer(tenant.id, tenant.issuing.id);
+    const replaces = `${keyIdentifierText(issuer.publicKey)}.${Buffer.from(row.serial_number, 'hex').toString('base64url')}`;
+    await device.order(nodes[0], 'late.example', { replaces });
+    await expect(device.order(nodes[1], 'late.example', { replaces })).rejects.toMatchObject({
+      type: 'alreadyReplaced',
+    });
+    site.clock.ahead += 61_000;
+    expect((await device.order(nodes[1], 'late.example', { replaces })).view.status).toBe('ready');
+  });
+
   it('forget after a month what came to nothing, and no order with a certificate', async () => {
     const device = await new Device(await open()).register(nodes[0]);
     const kept = await device.order(nodes[0], 'kept.example');

@@ -67,6 +67,10 @@ describe('ACME challenges', () => {
       label: 'patient',
       protocols: { acme: { ...acme, validationAttempts: 3, validationRetrySeconds: 1 } },
     });
+    await api(server, 'POST', '/endpoints', {
+      label: 'bound',
+      protocols: { acme: { ...acme, caa: 'checked', caaIdentities: ['ca.muster.example'] } },
+    });
     dns.addresses.set('r1.example', ['127.0.0.1']);
     device = await registered('field');
   }, 60_000);
@@ -118,6 +122,28 @@ describe('ACME challenges', () => {
 
   const fault = ({ status, error }: ChallengeView): string =>
     `${status} ${error?.type.replace('urn:ietf:params:acme:error:', '') ?? 'none'}`;
+
+  it('holds names against CAA when they are finalized, for the account and the way they were proved (AC-35)', async () => {
+    const client = await registered('bound');
+    expect(client.directory['meta']).toMatchObject({ caaIdentities: ['ca.muster.example'] });
+    page = servesKey(client);
+    const { order, orderUrl, ...begun } = await begin('http-01', 'r1.example', client);
+    await verdict({ order, orderUrl, ...begun }, client);
+    const csr = makeCsr({ subject: '', san: ['dns:r1.example'] }).der;
+    for (const [records, expected] of [
+      [['issue elsewhere.example'], '403 caa'],
+      [[`issue ca.muster.example; accounturi=${client.account}/other`], '403 caa'],
+      [['issue ca.muster.example; validationmethods=dns-01'], '403 caa'],
+    ] as const) {
+      dns.caa.set('example', records);
+      expect(problemOf(await client.finalize(order, csr))).toBe(expected);
+      expect(json<OrderView>(await client.post(orderUrl)).status).toBe('ready');
+    }
+    dns.caa.set('example', [`issue ca.muster.example; accounturi=${client.account}; validationmethods=http-01`]);
+    expect(json<OrderView>(await client.finalize(order, csr)).status).toBe('valid');
+    dns.caa.delete('example');
+    client.close();
+  });
 
   describe('http-01 (AC-23)', () => {
     it('validates, orders, and reuses what was validated', async () => {

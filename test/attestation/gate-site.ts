@@ -5,6 +5,7 @@ import type { Hall } from '../../core/enrollment/hall.ts';
 import type { Outcome } from '../../core/enrollment/outcome.ts';
 import type { Evidence } from '../../core/enrollment/request.ts';
 import { MemoryShortLived } from '../../core/store/memory-short-lived.ts';
+import type { Migration } from '../../core/store/migrations.ts';
 import { durableRows } from '../../core/store/rows.ts';
 import type { Engine } from '../../core/store/store.ts';
 import { takenKeysOf } from '../../core/store/taken-keys.ts';
@@ -43,8 +44,9 @@ export class GateSite implements AsyncDisposable {
     this.hall = site.newHall({ gate });
   }
 
-  static async open(engine: Engine): Promise<GateSite> {
-    const site = await Site.open(engine, [...attestationMigrations, ...attestationKeyMigrations]);
+  /** `further`: the tables of a protocol that is tested on it. */
+  static async open(engine: Engine, further: readonly Migration[] = []): Promise<GateSite> {
+    const site = await Site.open(engine, [...attestationMigrations, ...attestationKeyMigrations, ...further]);
     return new GateSite(site, await site.tenant('acme'));
   }
 
@@ -97,6 +99,12 @@ export class GateSite implements AsyncDisposable {
     const { store, clock } = this.site;
     const lines = devices.map((device) => deviceOfJson(JSON.stringify(device)));
     await store.unit((tx) => announce(tx, { tenant: this.acme.id, manifest: null, devices: lines, at: clock.now() }));
+  }
+
+  /** Lets time pass; returns the time then, epoch milliseconds. */
+  later(milliseconds: number): number {
+    this.site.clock.ahead += milliseconds;
+    return this.site.clock.now();
   }
 
   /** The verdict recorded last. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { durableRows } from '../../core/store/rows.ts';
-import { listAlerts } from '../../devices/inventory/alerts.ts';
+import { listAlarms } from '../../devices/inventory/alarms.ts';
 import { findExpected } from '../../devices/inventory/expected-devices.ts';
 import { expectAgain, releaseDevice } from '../../devices/inventory/ownership.ts';
 import { TestManufacturer } from '../fakes/test-manufacturer.ts';
@@ -22,7 +22,7 @@ describe.each(ENGINES)('enrolment by IDevID on %s', (engine) => {
   });
   afterAll(() => gates[Symbol.asyncDispose]());
 
-  const alarms = () => listAlerts(durableRows(gates.site.store), gates.acme.id, { limit: 100 });
+  const alarms = () => listAlarms(durableRows(gates.site.store), gates.acme.id, { limit: 100 });
   const expected = async (key: string) => (await findExpected(durableRows(gates.site.store), gates.acme.id, key))!;
 
   it('admits the device that the certificate names, with any key it holds', async () => {
@@ -115,7 +115,7 @@ describe.each(ENGINES)('enrolment by IDevID on %s', (engine) => {
       expect(await ask()).toMatchObject({ message: 'attestation refused: identity-used' });
       expect(gates.alarms.slice(before)).toMatchObject([{ refused: true }]);
 
-      const change = { tenant: gates.acme.id, actor: 'user:a', at: gates.site.clock.advance(1000) };
+      const change = { tenant: gates.acme.id, actor: 'user:a', at: gates.later(1000) };
       const row = await expected(serialNumber);
       await gates.site.store.unit((tx) => releaseDevice(tx, row, change));
       await expect(gates.credentials.tlsCertificate(endpoint, [first.certificate])).rejects.toMatchObject({
@@ -123,7 +123,7 @@ describe.each(ENGINES)('enrolment by IDevID on %s', (engine) => {
       });
       expect(await ask()).toMatchObject({ message: expect.stringContaining('device-released') });
       const released = await expected(serialNumber);
-      await gates.site.store.unit((tx) => expectAgain(tx, released, { ...change, at: gates.site.clock.advance(1000) }));
+      await gates.site.store.unit((tx) => expectAgain(tx, released, { ...change, at: gates.later(1000) }));
       issuedBy(await ask());
     });
 

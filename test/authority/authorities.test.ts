@@ -84,7 +84,6 @@ describe.each(ENGINES)('the authorities of an installation on %s', (engine) => {
     expect((await listProfiles(site.store, acme.id)).map(({ name }) => name)).toEqual([
       'device',
       'registration-authority',
-      'attestation-key',
     ]);
     expect(await listAuthorities(site.store, 'nobody')).toEqual([]);
   });

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { authorityStanding, type AuthorityRevocation, revokeAuthority } from '../../core/authority/authority-revocation.ts';
+import {
+  authorityStanding,
+  type AuthorityRevocation,
+  revokeAuthority,
+} from '../../core/authority/authority-revocation.ts';
 import { AuthorityDirectory } from '../../core/authority/directory.ts';
 import { localBuilder } from '../../core/authority/crl-building.ts';
 import { Crls } from '../../core/authority/crls.ts';
@@ -89,8 +93,24 @@ describe.each(ENGINES)('the revocation of an authority on %s', (engine) => {
     expect(refused).toBe('authority-retired');
     await expect((await far.issuer(tenant.id, tenant.issuing.id)).caKey()).rejects.toThrow(/is revoked/);
     await view.stop();
-    const { serial_number: serialNumber } = (await site.certificates(tenant.id)).find(({ id }) => id === certificateId)!;
+    const { serial_number: serialNumber } = (await site.certificates(tenant.id)).find(
+      ({ id }) => id === certificateId,
+    )!;
     expect((await entriesOf(tenant, tenant.issuing)).map((entry) => entry.serialNumber)).not.toContain(serialNumber);
+  });
+
+  it('ends what it had let in and not signed yet', async () => {
+    const tenant = await site.tenant();
+    const { secret } = await site.secret(tenant.endpoint);
+    site.keys.fault = 'away';
+    const asked = site.hall.enroll(site.request(tenant.endpoint, [await site.password(tenant.endpoint, secret)]));
+    await expect(asked).rejects.toMatchObject({ reason: 'hsm-unavailable' });
+    site.keys.fault = undefined;
+    await revoke(tenant);
+    await site.newHall().resumeInterrupted(true);
+    expect(await site.enrollments(tenant.endpoint)).toMatchObject([
+      { status: 'rejected', reason: 'authority-retired' },
+    ]);
   });
 
   it('makes its certificates no credentials', async () => {

@@ -122,6 +122,17 @@ describe.each(ENGINES)('the rollover of an authority on %s', (engine) => {
       const { subject, issuer } = parseCertificate(der);
       expect([subject.der, issuer.der]).toEqual([parseCertificate(tenant.root.certificate).subject.der, subject.der]);
     }
+    // The responders of both roots know what their roots certified.
+    const serials = [newWithOld, oldWithNew, newIssuing.certificate].map((der) => parseCertificate(der).serialNumber);
+    for (const [id, expected] of [
+      [tenant.root.id, [true, false, false]],
+      [newRoot.id, [false, true, true]],
+      [newIssuing.id, [false, false, false]],
+    ] as const) {
+      const certifier = await one.authorities.issuer(tenant.id, id);
+      const certified = await Promise.all(serials.map((serial) => one.authorities.certified(certifier, serial)));
+      expect(certified).toEqual(expected);
+    }
     await one.rollover.switch(call(tenant, announced.id));
     const after = issuedBy(await site.enroll((await site.endpoints.resolve(tenant.endpoint.label))!)).certificate;
     using scratch = new Scratch();

@@ -25,10 +25,20 @@ export class EstConnection {
 
   /** POSTs a base64 request to simpleenroll. */
   enroll(label: string, body: string, authorization: string | undefined): Promise<{ status: number; body: Buffer }> {
-    const credentials = authorization === undefined ? '' : `Authorization: ${authorization}\r\n`;
+    const credentials = authorization === undefined ? {} : { Authorization: authorization };
+    const headers = { ...credentials, 'Content-Type': 'application/pkcs10' };
+    return this.post(`/.well-known/est/${label}/simpleenroll`, body, headers);
+  }
+
+  /** POSTs a text to a path. */
+  post(
+    path: string,
+    body: string,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<{ status: number; body: Buffer }> {
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#socket.write(
-      `POST /.well-known/est/${label}/simpleenroll HTTP/1.1\r\nHost: localhost\r\n${credentials}` +
-        `Content-Type: application/pkcs10\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\n${lines.join('')}Content-Length: ${body.length}\r\n\r\n${body}`,
     );
     return new Promise((resolve, reject) => {
       this.#answered = resolve;

@@ -156,7 +156,8 @@ async function newConnectionRates(client: Client): Promise<{ fresh: number[]; ba
   return { fresh, bare };
 }
 
-async function newConnections(one: () => Promise<void>): Promise<number> {
+/** Does it on sixteen connections at once for a while; returns how often a second. */
+export async function newConnections(one: () => Promise<void>): Promise<number> {
   const start = performance.now();
   let done = 0;
   const worker = async (): Promise<void> => {
@@ -175,7 +176,8 @@ async function enrollOnNewConnection(tls: ConnectionOptions, client: Client): Pr
   connection.close();
 }
 
-async function bareHandshake(tls: ConnectionOptions): Promise<void> {
+/** A handshake and two octets, which is what a TLS client costs at least. */
+export async function bareHandshake(tls: ConnectionOptions): Promise<void> {
   const socket = connect(tls);
   await once(socket, 'secureConnect');
   socket.write('?');
@@ -183,7 +185,8 @@ async function bareHandshake(tls: ConnectionOptions): Promise<void> {
   socket.destroy();
 }
 
-async function startBareServer(folder: string): Promise<{ child: ChildProcess; port: number }> {
+/** A TLS server with the identities of the installation in a folder, which does nothing else. */
+export async function startBareServer(folder: string): Promise<{ child: ChildProcess; port: number }> {
   const read = (name: string): string => readFileSync(join(folder, 'tls', name), 'utf8');
   const identity: TlsIdentity = {
     certificates: ['rsa', 'ec'].map((kind) => ({ key: read(`${kind}.key`), chain: read(`${kind}.pem`) })),

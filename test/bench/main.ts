@@ -8,11 +8,13 @@ import { startPostgres } from '../support/postgres-server.ts';
 import { measureAcme, measureAcmeMemory } from './acme.ts';
 import { measureAsn1 } from './asn1.ts';
 import { measureAttestation } from './attestation.ts';
+import { measureAttestationDoors } from './attestation-doors.ts';
 import { measureCmp } from './cmp.ts';
 import { measureEst } from './est.ts';
 import { figure, type Figure } from './figure.ts';
 import { measureFairness, measureHall } from './hall.ts';
 import { measureKeys } from './keys.ts';
+import { measureManifest } from './manifest.ts';
 import { measureScepOracle } from './scep-oracle.ts';
 import { measureScep } from './scep.ts';
 import { measureStart } from './start.ts';
@@ -24,6 +26,7 @@ import { measureStore } from './store.ts';
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   asn1: async () => asn1Figures(),
   attestation: measureAttestation,
+  'attestation-doors': measureAttestationDoors,
   keys: async () =>
     (await measureKeys()).map(({ name, perSecond, rawPerSecond }) =>
       figure(`HSM sign, ${name}`, 'signatures/s', [perSecond], { name: 'the module alone', runs: [rawPerSecond] }),
@@ -50,6 +53,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   cmp: measureCmp,
   scep: measureScep,
   'scep-oracle': () => measureScepOracle(),
+  manifest: () => measureManifest(),
   start: measureStart,
   ocsp: () => measureOcsp(),
   crl: measureCrls,

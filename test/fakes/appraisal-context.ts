@@ -15,7 +15,7 @@ import {
 import type { AppraisalContext, ReferenceValues } from '../../devices/attestation/verifier.ts';
 
 /** An anchor with the default settings of its purpose, save those given. */
-export function testAnchor<P extends Exclude<AnchorPurpose, 'eat'>>(
+export function testAnchor<P extends AnchorPurpose>(
   purpose: P,
   certificate: Certificate,
   settings: Partial<AnchorSettings[P]> = {},

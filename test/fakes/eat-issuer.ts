@@ -37,15 +37,15 @@ const ALGORITHMS: Partial<Record<TestKeyKind, { readonly cose: number; readonly 
 /** Signs Entity Attestation Tokens as COSE_Sign1 (RFC 9052 §4.2). */
 export class EatIssuer {
   readonly #kind: TestKeyKind;
-  readonly #key: KeyObject;
+  readonly key: KeyObject;
 
   constructor(kind: TestKeyKind = 'ec-p256') {
     this.#kind = kind;
-    this.#key = makeKey(kind);
+    this.key = makeKey(kind);
   }
 
   get publicKey(): ReturnType<typeof publicKeyOf> {
-    return publicKeyOf(this.#key);
+    return publicKeyOf(this.key);
   }
 
   /** A token over a map of claims, or over any payload. */
@@ -54,7 +54,7 @@ export class EatIssuer {
     const payload = claims instanceof Uint8Array ? claims : encode(claims);
     const header = encode(options.protectedHeader ?? new Map([[1, cose]]));
     const toBeSigned = encode(['Signature1', header, new Uint8Array(), payload]);
-    const signature = new Uint8Array(sign(digest, toBeSigned, { key: this.#key, dsaEncoding: 'ieee-p1363' }));
+    const signature = new Uint8Array(sign(digest, toBeSigned, { key: this.key, dsaEncoding: 'ieee-p1363' }));
     const members = [header, options.unprotectedHeader ?? new Map(), payload, options.alter?.(signature) ?? signature];
     return encode((options.tags ?? [18]).reduce((content: unknown, tag) => new Tagged(tag, content), members));
   }

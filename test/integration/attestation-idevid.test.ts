@@ -7,7 +7,7 @@ import { decodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { parseCertificate } from '../../core/x509/certificate.ts';
 import { nameToText } from '../../core/x509/name.ts';
 import { publicKeysEqual } from '../../core/x509/public-key.ts';
-import type { AlertRow } from '../../devices/inventory/tables.ts';
+import type { AlarmRow } from '../../devices/inventory/tables.ts';
 import { buildMessage } from '../scep/device.ts';
 import { ask } from '../fakes/scep-http.ts';
 import { type FactoryDevice, type FactoryDeviceFiles, TestManufacturer } from '../fakes/test-manufacturer.ts';
@@ -61,18 +61,10 @@ describe('a device with an IDevID', () => {
     const { certificate, key } = await files(maker.device('SWAN-1'));
     const request = await newRequest('swan', 'SWAN-1');
     // pki sends the certificates it is told of; the registrar knows the intermediate from nobody else.
-    const result = await run('pki', [
-      '--est',
-      ...[
-        '--url',
-        site.server.mtls,
-        '--cacert',
-        rootFile(),
-        '--cacert',
-        (await files(maker.device('SWAN-1'))).intermediate,
-      ],
-      ...['--in', request, '--cert', certificate, '--key', key, '--outform', 'der'],
-    ]);
+    const { intermediate } = await files(maker.device('SWAN-1'));
+    const server = ['--url', site.server.mtls, '--cacert', rootFile(), '--cacert', intermediate];
+    const own = ['--in', request, '--cert', certificate, '--key', key, '--outform', 'der'];
+    const result = await run('pki', ['--est', ...server, ...own]);
     expect(result.status, result.stderr).toBe(0);
     expect(nameToText(parseCertificate(result.stdout).subject)).toContain('SWAN-1');
   });
@@ -111,12 +103,11 @@ describe('a device with an IDevID', () => {
   const cmp = async (device: FactoryDevice, name: string, from = maker): Promise<CommandResult> => {
     const { certificate, key, intermediate } = await files(device, from);
     const { host } = new URL(site.server.plain);
-    return run('openssl', [
-      ...['cmp', '-config', '', '-cmd', 'ir', '-server', host, '-path', '.well-known/cmp/p/factory', '-batch'],
-      ...['-trusted', rootFile(), '-cert', certificate, '-key', key, '-extracerts', intermediate],
-      ...['-newkey', await newKey(name), '-subject', `/CN=${device.serialNumber}`, '-implicit_confirm'],
-      ...['-certout', path(`${name}.pem`), '-total_timeout', '15'],
-    ]);
+    const server = ['-server', host, '-path', '.well-known/cmp/p/factory', '-total_timeout', '15'];
+    const trust = ['-trusted', rootFile(), '-cert', certificate, '-key', key, '-extracerts', intermediate];
+    const asked = ['-newkey', await newKey(name), '-subject', `/CN=${device.serialNumber}`, '-implicit_confirm'];
+    const saved = ['-certout', path(`${name}.pem`)];
+    return run('openssl', ['cmp', '-config', '', '-cmd', 'ir', '-batch', ...server, ...trust, ...asked, ...saved]);
   };
 
   it('enrols with openssl by CMP', async () => {
@@ -180,10 +171,10 @@ describe('a device with an IDevID', () => {
     await site.attestation('factory', { oneTime: false });
   });
 
-  const alerts = (): Promise<AlertRow[]> =>
+  const alerts = (): Promise<AlarmRow[]> =>
     site.server.server.kernel.store
-      .read<{ alerts: AlertRow }>()
-      .selectFrom('alerts')
+      .read<{ device_alarms: AlarmRow }>()
+      .selectFrom('device_alarms')
       .selectAll()
       .orderBy('id')
       .execute();

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 import { encode } from '../../core/asn1/codec.ts';
 import { octetString } from '../../core/asn1/schema.ts';
@@ -6,10 +6,12 @@ import { attribute } from '../../core/cms/attribute.ts';
 import { buildEnvelopedData } from '../../core/cms/enveloped-data.ts';
 import { buildSignedData, decodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { type AttestationBundle, attestationExtension } from '../../core/x509/attestation-bundle.ts';
-import { assembleSigned, encodeTbsCertificate } from '../../core/x509/certificate.ts';
+import { assembleSigned, type Certificate, encodeTbsCertificate } from '../../core/x509/certificate.ts';
 import { EXTENSIONS } from '../../core/x509/extensions.ts';
 import { nameFromText } from '../../core/x509/name.ts';
+import { decodePem } from '../../core/x509/pem.ts';
 import { parseSerialNumber } from '../../core/x509/serial-number.ts';
+import { AcmeClient, type AuthorizationView, json, type OrderView } from '../acme/acme-client.ts';
 import { bitString, extension, implicit, sequence } from '../fakes/cmp-der.ts';
 import type { Body } from '../fakes/cmp-message.ts';
 import { passwordBasedMac } from '../fakes/cmp-protection.ts';
@@ -17,12 +19,26 @@ import { certRequests, p10cr, type Proof } from '../fakes/cmp-request.ts';
 import { SIGNATURES } from '../fakes/cmp-signatures.ts';
 import { ask } from '../fakes/scep-http.ts';
 import { signatureAlgorithmOf, SwtpmDevice, type TpmKey } from '../fakes/swtpm-device.ts';
-import { akRegistration, tpmBundle, type TpmEvidenceParts, tpmRequest } from '../fakes/tpm-evidence.ts';
+import {
+  akRegistration,
+  tpmAttestationObject,
+  tpmBundle,
+  type TpmEvidenceParts,
+  tpmRequest,
+} from '../fakes/tpm-evidence.ts';
 import type { TpmManufacturer } from '../fakes/tpm-manufacturer.ts';
 import { OID, printable } from '../scep/device.ts';
 import { openReply, readCertRep } from '../scep/reply.ts';
 import { send } from '../support/installation.ts';
 import { type AttestationSite, octetsOf } from './attestation-site.ts';
+
+/** What a device says that it should not. */
+interface AcmeChange {
+  /** The key that the TPM certifies instead. */
+  readonly attested?: TpmKey;
+  /** What the evidence is fresh for instead. */
+  readonly keyAuthorization?: string;
+}
 
 /** What came of a request: a certificate, or what the device was told. */
 export interface Attempt {
@@ -113,6 +129,44 @@ export class TpmClient implements AsyncDisposable {
     });
     const [certificate] = answer.status === 200 ? decodeCertsOnly(Buffer.from(answer.text, 'base64')).certificates : [];
     return { certificate, told: `${answer.status} ${answer.text}` };
+  }
+
+  /** ACME device-attest-01, format `tpm`: what the TPM signs is fresh for the key authorization. */
+  async byAcme(
+    label: string,
+    key: TpmKey,
+    ak: TpmKey,
+    akPath: readonly Certificate[],
+    change: AcmeChange = {},
+  ): Promise<Attempt> {
+    const { server } = this.#site;
+    const acme = await new AcmeClient(server, `${server.server.urls.tls}/acme/${label}/directory`).start();
+    try {
+      await acme.register();
+      const identifiers = [{ type: 'permanent-identifier', value: this.ekSha256 }];
+      const order = json<OrderView>(await acme.post(acme.directory['newOrder']!, { identifiers }));
+      const authorization = json<AuthorizationView>(await acme.post(order.authorizations[0]!));
+      const { token, url } = authorization.challenges[0]!;
+      const nonce = createHash('sha256')
+        .update(change.keyAuthorization ?? acme.keyAuthorization(token))
+        .digest();
+      const statement = await this.tpm.certify(change.attested ?? key, ak, nonce);
+      const object = tpmAttestationObject(statement, change.attested ?? key, akPath);
+      await acme.post(url, { attObj: Buffer.from(object).toString('base64url') });
+      const proved = await acme.settled<AuthorizationView>(order.authorizations[0]!);
+      if (proved.status !== 'valid') return { certificate: undefined, told: JSON.stringify(proved) };
+      const finalized = await acme.finalize(order, await tpmRequest(this.tpm, key, { subject: `CN=${this.ekSha256}` }));
+      if (finalized.status !== 200) return { certificate: undefined, told: finalized.text };
+      const [leaf] = decodePem((await acme.post(json<OrderView>(finalized).certificate!)).text);
+      return { certificate: leaf!.der, told: finalized.text };
+    } finally {
+      acme.close();
+    }
+  }
+
+  /** How ACME names the device: the hash of its EK, hex. */
+  get ekSha256(): string {
+    return createHash('sha256').update(this.ek.publicKey.der).digest('hex');
   }
 
   /** CMP p10cr: the bundle as the attribute of the request, under a MAC. */

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { encodeAttestationBundle } from '../../core/x509/attestation-bundle.ts';
+import { decodeCertsOnly } from '../../core/cms/signed-data.ts';
 import { extendedKeyUsage, parseCertificate, subjectAltName } from '../../core/x509/certificate.ts';
 import { generalNameToText } from '../../core/x509/general-name.ts';
 import { publicKeysEqual } from '../../core/x509/public-key.ts';
@@ -14,6 +15,8 @@ import type { TpmKey } from '../fakes/swtpm-device.ts';
 import { tpmRequest } from '../fakes/tpm-evidence.ts';
 import { TpmManufacturer } from '../fakes/tpm-manufacturer.ts';
 import { APPLICATION_KEY_ATTRIBUTES, pcrs } from '../fakes/tpm-templates.ts';
+import { type Answer, type ClientCertificate, connection, send } from '../support/installation.ts';
+import { makeCsr } from '../support/test-pki.ts';
 import { AttestationSite } from './attestation-site.ts';
 import { type Attempt, subjectOf, TpmClient } from './attestation-tpm-client.ts';
 
@@ -43,7 +46,8 @@ describe('a device with a TPM', () => {
     await site.endpoint({
       label: LABEL,
       protocols: {
-        est: {},
+        est: { authenticators: ['password', 'ra'] },
+        acme: { externalAccount: 'optional', identifiers: ['permanent-identifier'], challenges: ['device-attest-01'] },
         cmp: { nonceTypes: NONCE_TYPES },
         scep: {},
         attestation: { ...door, services: ['ticket'] },
@@ -197,7 +201,7 @@ describe('a device with a TPM', () => {
     expect(guessed.json.findings).toEqual(['ak-activation-unknown']);
   });
 
-  it('is refused without evidence, whoever forwards its request', async () => {
+  it('is refused without evidence', async () => {
     const key = await newKey();
     for (const attempt of [
       await client.byEst(LABEL, key, `CN=${newName()}`),
@@ -207,6 +211,35 @@ describe('a device with a TPM', () => {
       expect(attempt.certificate).toBeUndefined();
       expect(attempt.told).toMatch(/asks for attestation evidence/);
     }
+  });
+
+  it('gets its certificate by ACME device-attest-01', async () => {
+    const key = await newKey();
+    const { certificate, told } = await client.byAcme(LABEL, key, ak, certificates());
+    expect(certificate, told).toBeDefined();
+    expect(publicKeysEqual(parseCertificate(certificate!).publicKey, key.publicKey)).toBe(true);
+  });
+
+  it.each<readonly [string, string, () => Promise<Attempt>]>([
+    [
+      'a wrong attestation key',
+      'tpm-signature',
+      async () => client.byAcme(LABEL, await newKey(), await client.tpm.createAttestationKey(), certificates()),
+    ],
+    [
+      'an old nonce',
+      'nonce-mismatch',
+      async () => client.byAcme(LABEL, await newKey(), ak, certificates(), { keyAuthorization: 'of.another-order' }),
+    ],
+    [
+      'another key in the request',
+      'badCSR',
+      async () => client.byAcme(LABEL, await newKey(), ak, certificates(), { attested: await newKey() }),
+    ],
+  ])('is refused by ACME with %s', async (_what, code, attempt) => {
+    const { certificate, told } = await attempt();
+    expect(certificate).toBeUndefined();
+    expect(told).toContain(code);
   });
 
   it('may carry its evidence in the request of SCEP itself', async () => {
@@ -267,6 +300,37 @@ describe('a device with a TPM', () => {
     );
     expect(answer.status?.status, answer.summary).toBe('accepted');
   });
+
+  it('is refused without evidence by a registration authority, too, and let in with it', async () => {
+    const gateway = makeCsr({ subject: 'CN=gateway' });
+    const enrolled = await estPost('default-ra', gateway.der, { password: await site.server.password('default-ra') });
+    const [der] = certificatesOf(enrolled);
+    const chain = [parseCertificate(akPath[1]!).der];
+    const forwarded = { client: { der: der!, privateKey: gateway.privateKey, chain } };
+    const key = await newKey();
+    const bare = await estPost(LABEL, await tpmRequest(client.tpm, key, { subject: `CN=${newName()}` }), forwarded);
+    expect(bare.status).toBe(403);
+    expect(bare.text).toMatch(/asks for attestation evidence/);
+    const bundle = await client.bundle(key, ak, await site.nonce(LABEL));
+    const request = await tpmRequest(client.tpm, key, { subject: `CN=${newName()}`, bundle });
+    expect((await estPost(LABEL, request, forwarded)).status).toBe(200);
+  });
+
+  const certificatesOf = ({ text }: Answer) => decodeCertsOnly(Buffer.from(text, 'base64')).certificates;
+
+  async function estPost(
+    label: string,
+    body: Uint8Array,
+    by: { readonly password?: string; readonly client?: ClientCertificate },
+  ): Promise<Answer> {
+    const agent = connection(site.server, by.client);
+    const authorization = by.password && `Basic ${Buffer.from(`any:${by.password}`).toString('base64')}`;
+    const headers = { 'Content-Type': 'application/pkcs10', ...(authorization && { Authorization: authorization }) };
+    const url = `${site.server.mtls}/.well-known/est/${label}/simpleenroll`;
+    const answer = await send(site.server, url, { method: 'POST', body, headers, agent });
+    agent.destroy();
+    return answer;
+  }
 
   it('cannot give its ticket to another key or name', async () => {
     const key = await newKey();

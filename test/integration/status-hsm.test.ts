@@ -13,6 +13,7 @@ import {
   enroll,
   type Listed,
   type ListedCertificate,
+  send,
 } from '../support/installation.ts';
 import { MusterServer } from '../support/muster-server.ts';
 import { P11_KIT_CLIENT, P11KitServer } from '../support/p11-kit.ts';
@@ -64,6 +65,16 @@ describe('the status services of a server whose HSM is taken away', () => {
     const answer = readOcspResponse(new Uint8Array(await response.arrayBuffer()));
     return answer.responses[0]?.status ?? answer.status;
   }
+  /** The value of a metric: the first whose line begins so. */
+  async function metric(name: string): Promise<number> {
+    const headers = { Authorization: `Bearer ${server.adminToken}` };
+    const { body } = await send(server, `${server.admin}/metrics`, { headers });
+    const line = body
+      .toString()
+      .split('\n')
+      .find((each) => each.startsWith(name));
+    return Number(line?.split(' ').at(-1));
+  }
   const revoke = (id: string): Promise<unknown> =>
     api(server, 'POST', `/certificates/${id}/revoke`, { reason: 'keyCompromise' });
   const fullCrl = async () => {
@@ -94,6 +105,8 @@ describe('the status services of a server whose HSM is taken away', () => {
       expect(during.status).toBe(200);
       expect(EXTENSIONS.crlNumber.find(during.list.extensions)).toBe(EXTENSIONS.crlNumber.find(before.list.extensions));
       expect((await fetch(`${server.plain}/readyz`)).status).toBe(503);
+      expect(await metric('muster_hsm_token_up')).toBe(0);
+      expect(await metric('muster_ocsp_responses_total{source="tryLater"}')).toBeGreaterThan(0);
       await give();
       await expect.poll(() => status(gone.certificate), { timeout: 10_000 }).toBe('revoked');
       expect(await status(other.certificate)).toBe('good');
@@ -107,6 +120,8 @@ describe('the status services of a server whose HSM is taken away', () => {
         );
       };
       await expect.poll(listed, { timeout: 15_000 }).toContain(gone.certificate.serialNumber);
+      expect((await fetch(`${server.plain}/readyz`)).status).toBe(200);
+      expect(await metric('muster_hsm_token_up')).toBe(1);
     },
   );
 

@@ -34,11 +34,19 @@ interface Objects {
   readonly token: string;
   readonly revocation: string;
   readonly rollover: string;
+  readonly profile: string;
+  readonly authority: string;
 }
 
 interface Route {
   readonly method: string;
   readonly path: string;
+  /** What the documentation shows as a body. */
+  readonly example?: object;
+}
+
+interface Operation {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: object }>> };
 }
 
 describe('two tenants in one installation', () => {
@@ -74,9 +82,12 @@ describe('two tenants in one installation', () => {
 
     async function documentedRoutes(): Promise<Route[]> {
       const { text } = await send(server, `${server.admin}/api/docs/json`);
-      const { paths } = JSON.parse(text) as { paths: Record<string, Record<string, unknown>> };
+      const { paths } = JSON.parse(text) as { paths: Record<string, Record<string, Operation>> };
       return Object.entries(paths).flatMap(([path, methods]) =>
-        Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path: path.replace(/^\/api\/v1/, '') })),
+        Object.entries(methods).map(([method, { requestBody }]) => {
+          const example = Object.values(requestBody?.content ?? {})[0]?.example;
+          return { method: method.toUpperCase(), path: path.replace(/^\/api\/v1/, ''), ...(example && { example }) };
+        }),
       );
     }
 
@@ -101,6 +112,8 @@ describe('two tenants in one installation', () => {
         token: (await api<Listed<{ id: string }>>(server, 'GET', '/tokens?tenant=default')).items[0]!.id,
         revocation: await made('/revocations', { query: { name: 'nobody' } }),
         rollover: await made('/rollovers', { authority: 'issuing' }),
+        profile: await first('/profiles'),
+        authority: await first('/authorities'),
       };
     }
 
@@ -108,20 +121,22 @@ describe('two tenants in one installation', () => {
     function pathOf({ path, method }: Route): string {
       const { label, ...ids } = objects;
       const { pending: _pending, ...kinds } = ids;
-      const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((name) => path.startsWith(`/${name}s/`));
+      const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((name) =>
+        path.startsWith(name === 'authority' ? '/authorities/' : `/${name}s/`),
+      );
       const id = kind === 'enrollment' && method === 'POST' ? ids.pending : kind && ids[kind];
       return path.replace('{label}', label).replace('{id}', id ?? 'none');
     }
 
     /** A body that the route would take from its own tenant. */
-    function bodyOf({ method, path }: Route): object | undefined {
+    function bodyOf({ method, path, example }: Route): object | undefined {
       if (method !== 'POST' && method !== 'PATCH') return undefined;
       if (path === '/endpoints') return { label: 'intruder', authority: 'issuing', profile: 'device' };
       if (path === '/secrets') return { endpoint: objects.label };
       if (path === '/rollovers') return { authority: 'issuing' };
       if (path.endsWith('/derive')) return { subject: 'intruder' };
       if (path === '/tokens') return { label: 'intruder', role: 'admin' };
-      return {};
+      return example ?? {};
     }
 
     const ask = (route: Route, token: string, query = ''): Promise<Answer> =>
@@ -129,7 +144,7 @@ describe('two tenants in one installation', () => {
 
     const named = ({ path }: Route): boolean => path.includes('{');
     /** Routes about the installation, and the one that tells a token about itself. */
-    const ofInstallation = ({ path }: Route): boolean => path === '/doctor';
+    const ofInstallation = ({ path }: Route): boolean => /^\/(doctor|tenants|jobs)(\/|$)/.test(path);
     const ofNobody = ({ path }: Route): boolean => path === '/status';
 
     it('is there', () => {
@@ -142,7 +157,7 @@ describe('two tenants in one installation', () => {
       for (const route of routes.filter(named)) {
         const answer = await ask(route, foreign);
         const what = `${route.method} ${route.path}: ${answer.text}`;
-        expect(answer.status, what).toBe(404);
+        expect(answer.status, what).toBe(ofInstallation(route) ? 403 : 404);
         const missing = await rest(
           server,
           route.method,
@@ -150,7 +165,7 @@ describe('two tenants in one installation', () => {
           bodyOf(route),
           foreign,
         );
-        expect(missing.status, what).toBe(404);
+        expect(missing.status, what).toBe(answer.status);
         expect(JSON.parse(missing.text)).toMatchObject({ code: (JSON.parse(answer.text) as { code: string }).code });
       }
     });
@@ -178,7 +193,10 @@ describe('two tenants in one installation', () => {
     });
 
     it('would have answered a token of the tenant itself', async () => {
-      for (const route of routes.filter((one) => one.method === 'GET' && named(one))) {
+      // Nobody moved the window of this certificate.
+      const there = (route: Route): boolean =>
+        !pathOf(route).includes('/none') && !ofInstallation(route) && !route.path.endsWith('/renewal-window');
+      for (const route of routes.filter((one) => one.method === 'GET' && named(one) && there(one))) {
         const answer = await ask(route, own);
         expect(answer.status, `${route.path}: ${answer.text}`).toBe(200);
       }

@@ -35,9 +35,7 @@ export function ocspRequestOf(
   const extnValue = nonce && ('raw' in nonce ? nonce.raw : derOf(new asn1js.OctetString({ valueHex: nonce })));
   const all = [...extensions, ...(extnValue ? [{ oid: NONCE, critical: false, value: extnValue }] : [])];
   const tbsRequest = new pkijs.TBSRequest({
-    requestList: asked.map(
-      ([issuer, serial]) => new pkijs.Request({ reqCert: certId(issuer, serial, hashName) }),
-    ),
+    requestList: asked.map(([issuer, serial]) => new pkijs.Request({ reqCert: certId(issuer, serial, hashName) })),
     ...(all.length > 0 && {
       requestExtensions: all.map(
         ({ oid, critical = false, value }) =>

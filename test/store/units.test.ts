@@ -198,6 +198,27 @@ describe.each(ENGINES)('units of work on %s', (engine) => {
     expect(reported).toEqual([new TypeError('a listener failed')]);
   });
 
+  it('tells who listens to what it signals, once, when it is durable, and not when it is rolled back', async () => {
+    await using store = await openShelf(engine);
+    const heard: string[] = [];
+    const stops = ['one', 'two'].map((topic) => store.onSignal(topic, () => heard.push(topic)));
+    await store.unit(async (tx) => {
+      tx.signal('one');
+      tx.signal('one');
+      tx.signal('nobody listens');
+      expect(heard).toEqual([]);
+    });
+    expect(heard).toEqual(['one']);
+    const refused = store.unit(async (tx) => {
+      tx.signal('two');
+      throw new RangeError('no');
+    });
+    await expect(refused).rejects.toThrow('no');
+    for (const stop of stops) stop();
+    await store.unit(async (tx) => tx.signal('one'));
+    expect(heard).toEqual(['one']);
+  });
+
   it('may start another unit and read from onCommitted', async () => {
     await using store = await openShelf(engine);
     const following = Promise.withResolvers<unknown>();

@@ -3,6 +3,7 @@ import { createSecret } from '../../core/enrollment/secrets.ts';
 import { InternalError } from '../../core/errors/muster-error.ts';
 import { serve, type RunningServer } from '../../server/composition/serve.ts';
 import { loadConfiguration } from '../../server/configuration/load.ts';
+import type { ListenerUrls } from '../../server/installation/announcement.ts';
 
 /**
  * A program, not a module: the whole server as `npm start` composes it, with P-256 authorities and a place to die at.
@@ -29,6 +30,7 @@ export interface Fault {
 /** What the parent learns once the server listens. */
 export interface CrashingServerReady {
   readonly mtlsPort: number;
+  readonly urls: ListenerUrls;
   readonly rootCertificate: string;
   /** Opens the default endpoint as often as one likes. */
   readonly device: Credential;
@@ -94,6 +96,7 @@ async function ready({ kernel, urls }: RunningServer, options: CrashingServerOpt
     }
     return {
       mtlsPort: Number(new URL(urls.mtls).port),
+      urls,
       rootCertificate: `${options.dataFolder}/root.pem`,
       device: { username, password: forAll.reveal() },
       oneTime,

@@ -92,7 +92,6 @@ function identifiersOf({ serialNumber, manufacturer, model }: KeyDescription): I
   }
   return {
     'serial-number': serialNumber,
-    'permanent-identifier': serialNumber,
     ...(manufacturer === undefined ? {} : { manufacturer }),
     ...(model === undefined ? {} : { model }),
   };

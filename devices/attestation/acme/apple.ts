@@ -82,7 +82,7 @@ function identifiersOf(device: Certificate): Identifiers {
   return {
     manufacturer: 'Apple',
     ...(serialNumber === undefined ? {} : { 'serial-number': serialNumber }),
-    'permanent-identifier': udid ?? serialNumber!,
+    ...(udid === undefined ? {} : { 'permanent-identifier': udid }),
   };
 }
 

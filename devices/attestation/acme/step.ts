@@ -5,7 +5,7 @@ import type { Certificate } from '../../../core/x509/certificate.ts';
 import { findExtension } from '../../../core/x509/extensions.ts';
 import { cborBytes, cborInteger, type CborMap, decodeCbor } from '../cbor.ts';
 import { EvidenceFault } from '../findings.ts';
-import type { AppraisalContext, VerifiedEvidence } from '../verifier.ts';
+import type { AppraisalContext, Identifiers, VerifiedEvidence } from '../verifier.ts';
 import { readingCbor, statementCertificates } from './attestation-object.ts';
 import { statementPath } from './statement-path.ts';
 import { verifyStatementSignature } from './statement-signature.ts';
@@ -34,21 +34,22 @@ export async function appraiseStep(
   const { isExpired } = await statementPath(chain, 'attestation-ca', context);
   const [{ publicKey }] = chain;
   verifyStatementSignature(publicKey, alg, keyAuthorization, signature);
-  const serialNumber = serialNumberOf(chain[0]);
   return {
     attestedPublicKey: publicKey,
-    identifiers: { 'serial-number': serialNumber, 'permanent-identifier': serialNumber },
+    identifiers: identifiersOf(chain[0]),
     claims: {},
     findings: isExpired ? ['acme-certificate-expired'] : [],
   };
 }
 
-function serialNumberOf({ extensions }: Certificate): string {
+function identifiersOf({ extensions }: Certificate): Identifiers {
   try {
     const yubico = findExtension(extensions, YUBICO_SERIAL_NUMBER);
-    if (yubico !== undefined) return decode(integer, yubico.value).toString();
+    if (yubico !== undefined) {
+      return { 'serial-number': decode(integer, yubico.value).toString(), manufacturer: 'Yubico' };
+    }
     const managed = findExtension(extensions, STEP_MANAGED_DEVICE);
-    if (managed !== undefined) return decode(managedDevice, managed.value).deviceId.value;
+    if (managed !== undefined) return { 'serial-number': decode(managedDevice, managed.value).deviceId.value };
   } catch (error) {
     if (!(error instanceof Asn1Error)) throw error;
     throw new EvidenceFault('acme-identifier-missing', error.message, { cause: error });

@@ -90,7 +90,7 @@ export function decodeEatClaims(payload: Uint8Array): EatClaims {
 }
 
 /** The text that octets are where they are printable ASCII, else their lower-case hex. */
-export function textOrHex(octets: Uint8Array): string {
+function textOrHex(octets: Uint8Array): string {
   const isPrintable = octets.length > 0 && octets.every((octet) => octet >= 0x20 && octet < 0x7f);
   return isPrintable ? Buffer.from(octets).toString('latin1') : toHex(octets);
 }

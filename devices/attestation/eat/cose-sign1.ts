@@ -2,13 +2,25 @@ import { encode } from 'cborg';
 import type { SubjectPublicKeyInfo } from '../../../core/x509/public-key.ts';
 import { type SignatureAlgorithm, verifySignature } from '../../../core/x509/signature-algorithm.ts';
 import { encodeEcdsaSignature } from '../../../core/keys/ecdsa-signature.ts';
-import { cborArray, cborBytes, CborError, cborInteger, cborMap, type CborMap, CborTag, decodeCbor } from '../cbor.ts';
+import {
+  cborArray,
+  cborBytes,
+  CborError,
+  cborInteger,
+  cborMap,
+  type CborMap,
+  CborTag,
+  type CborValue,
+  decodeCbor,
+} from '../cbor.ts';
 
 /** A COSE_Sign1 message (RFC 9052 §4.2), its signature not yet verified. */
 export interface CoseSign1 {
   readonly algorithm: CoseAlgorithm;
   /** kid; undefined where absent. A hint, whichever header it comes in. */
   readonly keyId: Uint8Array | undefined;
+  /** x5chain (RFC 9360 §2), the signer's certificate first, DER; none where absent. Nothing about them is trusted. */
+  readonly certificates: readonly Uint8Array[];
   readonly payload: Uint8Array;
   readonly protectedHeader: Uint8Array;
   readonly signature: Uint8Array;
@@ -29,6 +41,9 @@ const COSE_SIGN1 = 18;
 const ALG = 1;
 const CRIT = 2;
 const KID = 4;
+const X5CHAIN = 33;
+
+const MAX_CERTIFICATES = 8;
 
 const ES256: CoseAlgorithm = { name: 'ecdsa-with-SHA256', pairOctets: 64 };
 const ES384: CoseAlgorithm = { name: 'ecdsa-with-SHA384', pairOctets: 96 };
@@ -57,10 +72,12 @@ export function decodeCoseSign1(octets: Uint8Array): CoseSign1 {
   if (others.length > 0) throw new CborError('COSE_Sign1 of four members', 'more');
   const protectedHeader = cborBytes(protectedItem, 'the protected header');
   const header = cborMap(decodeCbor(protectedHeader), 'the protected header');
+  const unprotected = cborMap(unprotectedItem, 'the unprotected header');
   if (header.has(CRIT)) throw new CborError('no critical headers', 'some');
   return {
     algorithm: algorithmOf(header),
-    keyId: keyIdOf(header, cborMap(unprotectedItem, 'the unprotected header')),
+    keyId: keyIdOf(header, unprotected),
+    certificates: certificatesOf(header, unprotected),
     payload: cborBytes(payload, 'the payload'),
     protectedHeader,
     signature: cborBytes(signature, 'the signature'),
@@ -91,7 +108,20 @@ function algorithmOf(header: CborMap): CoseAlgorithm {
 }
 
 function keyIdOf(header: CborMap, unprotected: CborMap): Uint8Array | undefined {
-  if (header.has(KID) && unprotected.has(KID)) throw new CborError('kid in one header', 'two');
-  const value = header.get(KID) ?? unprotected.get(KID);
+  const value = inOneHeader(KID, header, unprotected);
   return value === undefined ? undefined : cborBytes(value, 'kid');
+}
+
+// RFC 9360 §2: one certificate as a byte string, several as an array.
+function certificatesOf(header: CborMap, unprotected: CborMap): readonly Uint8Array[] {
+  const value = inOneHeader(X5CHAIN, header, unprotected);
+  if (value === undefined) return [];
+  const chain = value instanceof Uint8Array ? [value] : cborArray(value, 'x5chain');
+  if (chain.length > 0 && chain.length <= MAX_CERTIFICATES) return chain.map((der) => cborBytes(der, 'x5chain'));
+  throw new CborError(`x5chain of 1 to ${MAX_CERTIFICATES} certificates`, `${chain.length}`);
+}
+
+function inOneHeader(label: number, header: CborMap, unprotected: CborMap): CborValue | undefined {
+  if (header.has(label) && unprotected.has(label)) throw new CborError(`header ${label} once`, 'twice');
+  return header.get(label) ?? unprotected.get(label);
 }

@@ -4,8 +4,9 @@ import { CborError } from '../cbor.ts';
 import { EvidenceFault, type FindingCode } from '../findings.ts';
 import type { AppraisalContext, EvidenceVerifier, VerifiedEvidence } from '../verifier.ts';
 import { decodeEatClaims, type EatClaims } from './claims.ts';
-import { type CoseSign1, decodeCoseSign1, verifyCoseSign1 } from './cose-sign1.ts';
+import { decodeCoseSign1 } from './cose-sign1.ts';
 import { isPsaToken, readPsaClaims } from './psa-profile.ts';
+import { findSigner } from './signer.ts';
 
 /**
  * Verifies Entity Attestation Tokens (RFC 9711) in COSE_Sign1, PSA tokens (RFC 9783) among them: signed by a key that is an
@@ -17,7 +18,7 @@ export function eatVerifier(): EvidenceVerifier {
 
 async function appraiseToken(bytes: Uint8Array, context: AppraisalContext): Promise<VerifiedEvidence> {
   const message = readingToken(() => decodeCoseSign1(bytes));
-  const anchor = findAnchor(message, context);
+  const anchor = await findSigner(message, context);
   const token = readingToken(() => decodeEatClaims(message.payload));
   checkTimes(token, context.now);
   checkProfile(token, anchor);
@@ -36,20 +37,6 @@ function readingToken<T>(read: () => T): T {
     if (error instanceof CborError) throw new EvidenceFault('eat-malformed', error.message, { cause: error });
     throw error;
   }
-}
-
-// kid narrows the search where both sides have one; it is the signature that counts.
-function findAnchor(message: CoseSign1, context: AppraisalContext): TrustAnchor<'eat'> {
-  const keyId = message.keyId === undefined ? undefined : toHex(message.keyId);
-  const named = context.anchors('eat').filter(({ settings }) => settings.keyId === '' || settings.keyId === keyId);
-  if (named.length === 0)
-    throw new EvidenceFault('eat-key-unknown', `expected an anchor for kid ${keyId ?? 'none'}, found none`);
-  const found = named.find(({ publicKey }) => verifyCoseSign1(publicKey, message));
-  if (found !== undefined) return found;
-  throw new EvidenceFault(
-    'eat-signature-invalid',
-    `expected a signature by one of ${named.length} anchors, found another`,
-  );
 }
 
 function checkTimes({ expiresAt, notBefore }: EatClaims, now: Date): void {

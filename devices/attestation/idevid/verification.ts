@@ -128,11 +128,13 @@ function identifiersOf(
   };
 }
 
-/** RFC 4043: the value of the one PermanentIdentifier; of several none is the device's. */
+/** RFC 4043 §2: the one PermanentIdentifier, `/` and its assigner behind it where it has one; of several none is the device's. */
 function permanentIdentifier(device: Certificate): string | undefined {
   const values = subjectAltName(device).flatMap((name) => {
     const identifier = name.kind === 'otherName' ? permanentIdentifierOf(name.value) : undefined;
-    return identifier?.identifierValue === undefined ? [] : [identifier.identifierValue];
+    if (identifier?.identifierValue === undefined) return [];
+    const { identifierValue, assigner } = identifier;
+    return [assigner === undefined ? identifierValue : `${identifierValue}/${assigner}`];
   });
   return values.length === 1 ? values[0] : undefined;
 }

@@ -1,9 +1,6 @@
-import { Asn1Error } from '../../../core/asn1/asn1-error.ts';
-import { parseSignedData, type SignedData } from '../../../core/cms/signed-data-syntax.ts';
-import { verifySignedData } from '../../../core/cms/verify-signed-data.ts';
-import type { Certificate } from '../../../core/x509/certificate.ts';
 import { toHex } from '../../../core/x509/octets.ts';
 import { EvidenceFault } from '../findings.ts';
+import { type DeclarationSigner, verifiedContent } from './declaration-signature.ts';
 import { decodeTlvStructure, tlvArray, tlvBytes, TlvError, type TlvStructure, tlvText, tlvUnsigned } from './tlv.ts';
 
 /** What the Connectivity Standards Alliance declares of a product (Matter Core Specification §6.3.1). IDs are four upper-case hex digits. */
@@ -24,20 +21,12 @@ export interface CertificationDeclaration {
 /** How far certification went. */
 export type CertificationType = 'test' | 'provisional' | 'official';
 
-/** A key that signs declarations. */
-export interface DeclarationSigner {
-  readonly certificate: Certificate;
-  /** Published with its private key: what it signs says nothing of a product. */
-  readonly isTestKey: boolean;
-}
-
 const CERTIFICATION_TYPES: readonly CertificationType[] = ['test', 'provisional', 'official'];
 const FORMAT_VERSION = 1;
 const MAX_PRODUCTS = 100;
 const MAX_AUTHORITIES = 10;
 const CERTIFICATE_ID_LENGTH = 19;
 const KEY_ID_OCTETS = 20;
-const MAX_CMS_OCTETS = 4096;
 
 /**
  * Verifies the signature of a declaration and reads it. A declaration by a test key, or of certification type `test`, counts only
@@ -48,57 +37,15 @@ export function readCertificationDeclaration(
   signers: readonly DeclarationSigner[],
   allowTest: boolean,
 ): CertificationDeclaration {
-  const signedData = parse(cms);
-  const content = verifiedContent(signedData, signers, allowTest);
+  const { content, signer } = verifiedContent(cms, signers);
+  if (signer.isTestKey && !allowTest) {
+    throw new EvidenceFault('cd-test-key', 'the declaration is signed by a published test key');
+  }
   const declaration = decodeDeclaration(content);
   if (declaration.certificationType === 'test' && !allowTest) {
     throw new EvidenceFault('cd-test-product', `${declaration.certificateId} is for development and test`);
   }
   return declaration;
-}
-
-// §6.3.1: version 3, the signer by key identifier, no certificates, no CRLs, no attributes.
-function parse(cms: Uint8Array): SignedData {
-  if (cms.length > MAX_CMS_OCTETS) throw malformed(`expected at most ${MAX_CMS_OCTETS} octets, found ${cms.length}`);
-  try {
-    const signedData = parseSignedData(cms);
-    const [signer] = signedData.signerInfos;
-    if (signedData.certificates.length + signedData.crls.length > 0)
-      throw malformed('expected no certificates or CRLs');
-    if (signer?.signerIdentifier.kind !== 'subjectKeyIdentifier')
-      throw malformed('expected a signer by key identifier');
-    if (signer.signedAttributes !== undefined || signer.unsignedAttributes.length > 0) {
-      throw malformed('expected no attributes');
-    }
-    return signedData;
-  } catch (error) {
-    if (error instanceof Asn1Error) throw malformed(error.message, error);
-    throw error;
-  }
-}
-
-function verifiedContent(
-  signedData: SignedData,
-  signers: readonly DeclarationSigner[],
-  allowTest: boolean,
-): Uint8Array {
-  const verdict = verifySignedData(signedData, {
-    digests: ['sha256'],
-    signedAttributes: 'optional',
-    signerCertificates: signers.map(({ certificate }) => certificate.der),
-  });
-  if (!verdict.ok) {
-    if (verdict.finding === 'signature-invalid') throw new EvidenceFault('cd-signature-invalid', verdict.detail);
-    if (verdict.finding === 'signer-certificate-absent') throw new EvidenceFault('cd-signer-unknown', verdict.detail);
-    throw malformed(`${verdict.finding}: ${verdict.detail}`);
-  }
-  const { signerPublicKey } = verdict;
-  const isTestKey = signers.some(
-    ({ certificate, isTestKey: test }) => test && toHex(certificate.publicKey.der) === toHex(signerPublicKey.der),
-  );
-  if (isTestKey && !allowTest)
-    throw new EvidenceFault('cd-test-key', 'the declaration is signed by a published test key');
-  return verdict.content;
 }
 
 function decodeDeclaration(content: Uint8Array): CertificationDeclaration {
@@ -110,7 +57,7 @@ function decodeDeclaration(content: Uint8Array): CertificationDeclaration {
     }
     return declarationOf(elements);
   } catch (error) {
-    if (error instanceof TlvError) throw malformed(error.message, error);
+    if (error instanceof TlvError) throw new EvidenceFault('cd-malformed', error.message, { cause: error });
     throw error;
   }
 }
@@ -152,8 +99,4 @@ function authorizedPaas(elements: TlvStructure): readonly string[] | undefined {
 
 function fourHex(value: Parameters<typeof tlvUnsigned>[0], what: string): string {
   return tlvUnsigned(value, what, 0xffff).toString(16).toUpperCase().padStart(4, '0');
-}
-
-function malformed(detail: string, cause?: unknown): EvidenceFault {
-  return new EvidenceFault('cd-malformed', detail, cause === undefined ? undefined : { cause });
 }

@@ -4,6 +4,7 @@ import { octetsEqual } from '../../../core/x509/octets.ts';
 import { type SubjectPublicKeyInfo, spkiSha256 } from '../../../core/x509/public-key.ts';
 import type { TrustAnchor } from '../anchors.ts';
 import { EvidenceFault, type FindingCode } from '../findings.ts';
+import { keepAuthority, recallAuthority } from '../known-authorities.ts';
 import type { AppraisalContext, EvidenceVerifier, Identifiers, VerifiedEvidence } from '../verifier.ts';
 import {
   type AttestationElements,
@@ -57,8 +58,10 @@ function verifiedChain(evidence: MatterEvidence, context: AppraisalContext): Anc
   const dac = readMatterCertificate('dac', evidence.dac);
   checkVendorAgreement({ dac, pai });
   const { paa, anchor } = findPaa(pai, context);
-  const chain = { dac, pai, paa };
+  const known = recallAuthority(anchor.certificate, pai.certificate);
+  const chain = { dac, pai: { ...pai, certificate: known }, paa };
   verifyMatterChain(chain, context.now);
+  keepAuthority(anchor.certificate, known);
   return { chain, anchor };
 }
 

@@ -40,9 +40,12 @@ const SUBJECT_DIRECTORY_ATTRIBUTES = '2.5.29.9';
  */
 export function anchoredPath<A extends TpmAnchor>(input: AnchoredPathInput<A>): AnchoredPath<A> | PathFailure {
   let failure: PathFailure = { ok: false, reason: 'no-path', detail: 'there is no trust anchor for it' };
-  for (const anchor of input.anchors) {
-    const found = pathTo(anchor, input);
-    if (found.ok) return { ok: true, anchor, chain: found.chain, expired: isOver(found.chain, input.now) };
+  for (const alike of anchorsAlike(input.anchors)) {
+    const found = pathTo(alike, input);
+    if (found.ok) {
+      const anchor = alike.find(({ certificate }) => certificate === found.chain.at(-1))!;
+      return { ok: true, anchor, chain: found.chain, expired: isOver(found.chain, input.now) };
+    }
     if (failure.reason === 'no-path') failure = found;
   }
   return failure;
@@ -58,12 +61,18 @@ export function revocationNames(chain: readonly Certificate[]): readonly Revocat
   });
 }
 
-function pathTo(anchor: TpmAnchor, { leaf, intermediates, now }: AnchoredPathInput<TpmAnchor>) {
-  const { expiry, allowSha1 } = anchor.settings;
+/** Anchors of the same rules are searched together: signatures below them are then verified once, however many there are. */
+function anchorsAlike<A extends TpmAnchor>(anchors: readonly A[]): readonly (readonly A[])[] {
+  const groups = Map.groupBy(anchors, ({ settings: { expiry, allowSha1 } }) => `${expiry} ${allowSha1}`);
+  return [...groups.values()];
+}
+
+function pathTo(alike: readonly TpmAnchor[], { leaf, intermediates, now }: AnchoredPathInput<TpmAnchor>) {
+  const { expiry, allowSha1 } = alike[0]!.settings;
   return validatePath({
     leaf,
     intermediates,
-    anchors: [anchor.certificate],
+    anchors: alike.map(({ certificate }) => certificate),
     // Whoever ignores that CAs are over asks whether they were good when the TPM was made; a future leaf stays refused.
     at: expiry === 'ignore-all' && leaf.notBefore <= now ? leaf.notBefore : now,
     tolerate: { leafExpired: expiry !== 'enforce' },

@@ -2,10 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 
 import type { Command } from 'commander';
-import { certificateFingerprint } from '../../../core/x509/certificate.ts';
-import { encodePem } from '../../../core/x509/pem.ts';
+import { Asn1Error } from '../../../core/asn1/asn1-error.ts';
+import { certificateFingerprint, parseCertificate } from '../../../core/x509/certificate.ts';
+import { decodePem, encodePem } from '../../../core/x509/pem.ts';
 import { readPaaBundle } from '../../../devices/attestation/matter/paa-bundle.ts';
-import { readAndroidStatusList, readRevocationSets } from '../../../devices/attestation/matter/revocation-set.ts';
+import {
+  readAndroidStatusList,
+  readRevocationCrl,
+  readRevocationSets,
+} from '../../../devices/attestation/matter/revocation-set.ts';
+import type { RevokedSerialNumbers } from '../../../devices/attestation/revoked-certificates.ts';
 import { CliError, EXIT } from '../exit-code.ts';
 import type { ApiClient } from '../client.ts';
 import type { Session, SessionOf } from '../session.ts';
@@ -71,7 +77,12 @@ Examples:
     .action(async (file: string, settings: string[], options: AddOptions, command: Command) => {
       const session = sessionOf(command);
       const { purpose, name = nameOf(file) } = options;
-      const body = { name, purpose, pem: textOf(file), ...(settings.length > 0 && { settings: parseAssignments(settings) }) };
+      const body = {
+        name,
+        purpose,
+        pem: textOf(file),
+        ...(settings.length > 0 && { settings: parseAssignments(settings) }),
+      };
       session.printObject(await session.client().post<object>('/trust-anchors', body));
     });
 }
@@ -119,13 +130,19 @@ const SERIALS_OF_REQUEST = 1_000;
 function addRevocations(group: Command, sessionOf: SessionOf): void {
   group
     .command('revocations <file>')
-    .description('import revoked device certificates: Matter revocation sets, or Google’s list with --android')
+    .description('import revoked device certificates: Matter revocation sets, a CRL, or Google’s list')
     .option('--android', 'the file is Google’s list of revoked attestation certificates', false)
-    .addHelpText('after', '\nExample:\n  muster anchor revocations revocation-set.json')
-    .action(async (file: string, { android }: { android: boolean }, command: Command) => {
+    .option('--issuer <certificate>', 'the file is a CRL (DER or PEM), signed by this CA')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  muster anchor revocations revocation-set.json
+  muster anchor revocations line1.crl --issuer line1.pem`,
+    )
+    .action(async (file: string, options: RevocationsOptions, command: Command) => {
       const session = sessionOf(command);
-      const text = textOf(file);
-      const sets = android ? [readAndroidStatusList(text)] : readRevocationSets(text);
+      const sets = revokedIn(file, options);
       let added = 0;
       for (const { issuerKeyId, serialNumbers } of sets) {
         for (let from = 0; from < serialNumbers.length; from += SERIALS_OF_REQUEST) {
@@ -135,6 +152,28 @@ function addRevocations(group: Command, sessionOf: SessionOf): void {
       }
       session.confirm(`${added} revoked certificates added`, { added });
     });
+}
+
+interface RevocationsOptions {
+  readonly android: boolean;
+  readonly issuer?: string;
+}
+
+function revokedIn(file: string, { android, issuer }: RevocationsOptions): readonly RevokedSerialNumbers[] {
+  if (issuer === undefined) return android ? [readAndroidStatusList(textOf(file))] : readRevocationSets(textOf(file));
+  try {
+    return [readRevocationCrl(derOf(file), parseCertificate(derOf(issuer)))];
+  } catch (cause) {
+    if (!(cause instanceof Asn1Error)) throw cause;
+    throw new CliError(EXIT.usage, `${issuer}: ${cause.message}`, undefined, { cause });
+  }
+}
+
+/** What a file holds in DER, or in the first block of PEM. */
+function derOf(file: string): Uint8Array {
+  const text = Buffer.from(textOf(file, 'latin1'), 'latin1');
+  const isDer = text[0] === 0x30;
+  return isDer ? new Uint8Array(text) : decodePem(text.toString('latin1'))[0]!.der;
 }
 
 async function addRevoked(session: Session, body: object): Promise<number> {
@@ -151,9 +190,9 @@ function filesOf(folder: string) {
   }
 }
 
-function textOf(file: string): string {
+function textOf(file: string, encoding: 'utf8' | 'latin1' = 'utf8'): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, encoding);
   } catch (cause) {
     throw new CliError(EXIT.usage, `${file} cannot be read`, undefined, { cause });
   }

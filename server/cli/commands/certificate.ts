@@ -5,6 +5,7 @@ import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseCount, parseTime } from '../values.ts';
 import { renewalWindowCommands } from './renewal-window.ts';
+import { addReading, type ResourceCommands } from './resource.ts';
 import { revocationCommands } from './revocation.ts';
 
 interface Certificate {
@@ -25,6 +26,28 @@ const columns: readonly Column<Certificate>[] = [
   { title: 'until', value: (row) => row.notAfter },
 ];
 
+interface ExpiryAlert {
+  readonly id: string;
+  readonly state: string;
+  readonly certificate: string;
+  readonly subject: string;
+  readonly notAfter: string;
+  readonly closedBy?: string;
+}
+
+const alerts: ResourceCommands<ExpiryAlert> = {
+  noun: 'expiry alert',
+  path: '/expiry-alerts',
+  columns: [
+    { title: 'certificate', value: (row) => row.certificate, whole: true },
+    { title: 'state', value: (row) => row.closedBy ?? row.state },
+    { title: 'subject', value: (row) => row.subject },
+    { title: 'until', value: (row) => row.notAfter },
+  ],
+  filters: [['state', 'state', 'only those: open or closed']],
+  example: '0190b2a4-…',
+};
+
 /** `muster certificate …` */
 export function certificateCommands(program: Command, sessionOf: SessionOf): void {
   const group = program.command('certificate').alias('cert').description('certificates that were issued or imported');
@@ -38,6 +61,7 @@ export function certificateCommands(program: Command, sessionOf: SessionOf): voi
       session.printObject(await session.client().get<Certificate>(`/certificates/${encodeURIComponent(id)}`));
     });
   addExport(group, sessionOf);
+  addReading(group.command('alert').description('certificates that are about to end and have no successor'), sessionOf, alerts);
   revocationCommands(group, sessionOf);
   renewalWindowCommands(group, sessionOf);
 }

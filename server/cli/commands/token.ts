@@ -50,6 +50,7 @@ export function tokenCommands(program: Command, sessionOf: SessionOf): void {
 
 interface CreateOptions extends OfflineTokenOptions {
   readonly offline: boolean;
+  readonly user?: string;
 }
 
 function addCreate(group: Command, sessionOf: SessionOf): void {
@@ -59,6 +60,7 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .requiredOption('--label <text>', 'whose it is or what for')
     .addOption(new Option('--role <role>', 'the most it may do').choices(ROLES).makeOptionMandatory())
     .addOption(new Option('--scope <scope...>', 'narrow the role to these').choices(SCOPES))
+    .option('--user <name>', 'whose it is: it never does more than that user may')
     .option('--lifetime <duration>', 'how long it is valid (default: until revoked)', parseDuration)
     .option('--offline', 'without the server, on its own host, through its database (when every token is lost)', false)
     .option('--config <file>', 'with --offline: the configuration file of the server')
@@ -73,7 +75,7 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
         const { createTokenOffline } = await import('../offline-token.ts');
         return createTokenOffline(session, options);
       }
-      const { label, role, scope: scopes, lifetime: lifetimeSeconds } = options;
-      session.printObject(await session.client().post<object>('/tokens', { label, role, scopes, lifetimeSeconds }));
+      const { label, role, user, scope: scopes, lifetime: lifetimeSeconds } = options;
+      session.printObject(await session.client().post<object>('/tokens', { label, role, user, scopes, lifetimeSeconds }));
     });
 }

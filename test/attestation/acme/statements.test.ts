@@ -19,7 +19,7 @@ import {
   stepStatement,
   yubikeyCertificate,
 } from '../../fakes/attestation-objects.ts';
-import { type IssuedCertificate, makeKey, TestAuthority, type TestKeyKind } from '../../support/test-pki.ts';
+import { type IssuedCertificate, makeKey, type TestAuthority, type TestKeyKind } from '../../support/test-pki.ts';
 
 const TOKEN = 'DGyRejmCefe7v4NfDGDKfA';
 const KEY_AUTHORIZATION = `${TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI`;
@@ -40,14 +40,14 @@ describe('format step', () => {
       const device = yubikeyCertificate(vendor, 7_890_123, { key: makeKey(kind) });
       const evidence = await appraised(stepStatement(vendor, device, KEY_AUTHORIZATION));
       expect(evidence.attestedPublicKey!.der).toEqual(device.certificate.publicKey.der);
-      expect(evidence.identifiers).toEqual({ 'serial-number': '7890123', 'permanent-identifier': '7890123' });
+      expect(evidence.identifiers).toEqual({ 'serial-number': '7890123', manufacturer: 'Yubico' });
     },
   );
 
   it('attests the key of a managed device', async () => {
     const device = managedDeviceCertificate(vendor, 'PF-1234');
     const { identifiers } = await appraised(stepStatement(vendor, device, KEY_AUTHORIZATION));
-    expect(identifiers).toMatchObject({ 'permanent-identifier': 'PF-1234' });
+    expect(identifiers).toEqual({ 'serial-number': 'PF-1234' });
   });
 
   it.each<[string, (device: IssuedCertificate) => object, string]>([
@@ -131,9 +131,10 @@ describe('format apple', () => {
   });
 
   it('does with a serial number alone', async () => {
-    expect((await appraised({ serialNumber: 'C02ABC', token: TOKEN })).identifiers['permanent-identifier']).toBe(
-      'C02ABC',
-    );
+    expect((await appraised({ serialNumber: 'C02ABC', token: TOKEN })).identifiers).toEqual({
+      manufacturer: 'Apple',
+      'serial-number': 'C02ABC',
+    });
   });
 
   it('is refused without the freshness extension, or with that of another challenge', async () => {
@@ -182,7 +183,6 @@ describe('format android-key', () => {
     const { identifiers, claims } = await appraised(right);
     expect(identifiers).toEqual({
       'serial-number': 'R58M1',
-      'permanent-identifier': 'R58M1',
       manufacturer: 'Example',
       model: 'Phone 1',
     });

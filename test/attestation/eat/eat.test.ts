@@ -1,11 +1,12 @@
 import { createPublicKey, hash, type KeyObject, randomBytes } from 'node:crypto';
 import { encode } from 'cborg';
 import { describe, expect, it } from 'vitest';
+import { keyIdentifier } from '../../../core/x509/public-key.ts';
 import { eatVerifier } from '../../../devices/attestation/eat/verifier.ts';
 import type { ReferenceValues, VerifiedEvidence } from '../../../devices/attestation/verifier.ts';
-import { appraisalContext, type ContextOptions, testKeyAnchor } from '../../fakes/appraisal-context.ts';
+import { appraisalContext, type ContextOptions, testAnchor, testKeyAnchor } from '../../fakes/appraisal-context.ts';
 import { type CborEntries, coseKey, EAT, EatIssuer } from '../../fakes/eat-issuer.ts';
-import { makeKey, publicKeyOf, type TestKeyKind } from '../../support/test-pki.ts';
+import { makeKey, publicKeyOf, TestAuthority, type TestKeyKind } from '../../support/test-pki.ts';
 
 const NOW = new Date('2026-11-22T12:00:00Z');
 const issuer = new EatIssuer();
@@ -220,6 +221,49 @@ describe('an Entity Attestation Token', () => {
     const token = issuer.token(claims([[EAT.debug, 0]]));
     await expect(appraise(token)).rejects.toMatchObject({ code: 'eat-debug-enabled' });
     expect((await appraise(token, { policy: { allowTestDevices: true } })).findings).toEqual(['eat-debug-enabled']);
+  });
+});
+
+describe('a token with the chain of its signer', () => {
+  const maker = TestAuthority.root({ name: 'CN=Maker of attesters' });
+  const line = maker.intermediate({ name: 'CN=Line' });
+  const attester = new EatIssuer();
+  const certificate = line.leaf({ subject: 'CN=Attester', key: attester.key, serialNumber: '0a0b' });
+  const anchors = [testKeyAnchor(issuer.publicKey), testAnchor('eat', maker.certificate, { manufacturer: 'Maker' })];
+  const withChain = (chain: unknown, by: EatIssuer = attester): Uint8Array =>
+    by.token(claims(), { unprotectedHeader: new Map([[33, chain]]) });
+
+  it('is verified by the first certificate, which leads to an anchor', async () => {
+    const evidence = await appraise(withChain([certificate.der, line.der]), { anchors, now: new Date() });
+    expect(evidence.identifiers.manufacturer).toBe('Maker');
+    const direct = maker.leaf({ key: attester.key });
+    await expect(appraise(withChain(direct.der), { anchors, now: new Date() })).resolves.toBeDefined();
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'that leads nowhere',
+      [TestAuthority.root({ name: 'CN=Other' }).leaf({ key: attester.key }).der],
+      'eat-path-invalid',
+    ],
+    ['without its intermediate', [certificate.der], 'eat-path-invalid'],
+    ['of another key', [line.leaf({}).der, line.der], 'eat-signature-invalid'],
+    ['of no certificates', [], 'eat-malformed'],
+    ['of nine certificates', Array(9).fill(certificate.der), 'eat-malformed'],
+    ['that is none', [new Uint8Array(9)], 'eat-malformed'],
+    ['that is text', 'chain', 'eat-malformed'],
+  ])('%s is refused', async (_, chain, code) => {
+    await expect(appraise(withChain(chain), { anchors, now: new Date() })).rejects.toMatchObject({ code });
+  });
+
+  it('is refused where the chain is revoked, or the anchor is a bare key', async () => {
+    const token = withChain([certificate.der, line.der]);
+    const revoked = [`${Buffer.from(keyIdentifier(line.certificate.publicKey)).toString('hex')}/0a0b`];
+    await expect(appraise(token, { anchors, revoked, now: new Date() })).rejects.toMatchObject({ code: 'eat-revoked' });
+    const bare = [testKeyAnchor(attester.publicKey)];
+    await expect(appraise(token, { anchors: bare, now: new Date() })).rejects.toMatchObject({
+      code: 'eat-path-invalid',
+    });
   });
 });
 

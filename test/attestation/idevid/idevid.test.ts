@@ -213,7 +213,7 @@ describe('the serial number', () => {
       'beside other names',
       { kind: 'subject-serial-number' },
       { san: ['hwmodule:1.2.3.4;0a', 'permanentid:urn:x;1.2.3'] },
-      { 'hardware-module': '1.2.3.4;0a', 'permanent-identifier': 'urn:x' },
+      { 'hardware-module': '1.2.3.4;0a', 'permanent-identifier': 'urn:x/1.2.3' },
     ],
   ])('is found %s', (_, serialExtractor, options, identifiers) => {
     expect(verified(maker.device('A1', options), { serialExtractor }).identifiers).toMatchObject(identifiers);

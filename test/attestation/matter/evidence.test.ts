@@ -6,7 +6,7 @@ import { matterVerifier } from '../../../devices/attestation/matter/verifier.ts'
 import type { VerifiedEvidence } from '../../../devices/attestation/verifier.ts';
 import { appraisalContext, type ContextOptions, testAnchor } from '../../fakes/appraisal-context.ts';
 import { type DeclarationFields, declarationContent, signDeclaration } from '../../fakes/matter-declaration.ts';
-import { MatterDevice, type EvidenceMembers, MatterVendor } from '../../fakes/matter-device.ts';
+import { type EvidenceMembers, type MatterDevice, MatterVendor } from '../../fakes/matter-device.ts';
 import { tlvOctets, tlvStructure, tlvUnsigned } from '../../fakes/matter-tlv.ts';
 import { makeCsr, makeKey, publicKeyOf } from '../../support/test-pki.ts';
 
@@ -29,7 +29,7 @@ describe('Matter evidence', () => {
   });
 
   it('does without attestation elements where the PAA asks for no declaration', async () => {
-    const bytes = device.evidence(nonce, ({ elements: _e, elementsSignature: _s, ...others }) => others);
+    const bytes = device.evidence(nonce, without('elements', 'elementsSignature'));
     expect((await affirmed(bytes)).claims).not.toHaveProperty('certification-type');
     expect(await refused(bytes, { requireDeclaration: true })).toMatchObject({ code: 'cd-missing' });
   });
@@ -47,10 +47,10 @@ describe('Matter evidence', () => {
 
   it.each<[string, (members: EvidenceMembers) => object]>([
     ['a member too many', (members) => ({ ...members, extra: new Uint8Array() })],
-    ['no challenge', ({ challenge: _, ...others }) => others],
+    ['no challenge', without('challenge')],
     ['a challenge of another size', (members) => ({ ...members, challenge: new Uint8Array(32) })],
-    ['elements without signature', ({ elementsSignature: _, ...others }) => others],
-    ['a signature without elements', ({ elements: _, ...others }) => others],
+    ['elements without signature', without('elementsSignature')],
+    ['a signature without elements', without('elements')],
     ['text for octets', (members) => ({ ...members, dac: 'x' })],
     ['another item', () => [1]],
   ])('is refused with %s', async (_, change) => {
@@ -241,6 +241,27 @@ describe('a certification declaration', () => {
     });
   });
 
+  it('that was verified once is still held against the product, the endpoint and its own octets', async () => {
+    const cms = vendor.declarations.sign({ productIds: [0x8000], certificationType: 0 });
+    const anchors = [testAnchor('paa', vendor.paa.certificate!), testAnchor('cd', vendor.declarations.certificate)];
+    const allowing = { anchors, policy: { allowTestDevices: true } };
+    const bytes = vendor.device(cms).evidence(nonce);
+    await expect(matterVerifier().appraise(bytes, contextOf(allowing))).resolves.toBeDefined();
+    await expect(matterVerifier().appraise(bytes, contextOf(allowing))).resolves.toBeDefined();
+    await expect(matterVerifier().appraise(bytes, contextOf({ anchors }))).rejects.toMatchObject({
+      code: 'cd-test-product',
+    });
+    const otherSigner = [anchors[0]!, testAnchor('cd', new MatterVendor().declarations.certificate)];
+    await expect(
+      matterVerifier().appraise(bytes, contextOf({ ...allowing, anchors: otherSigner })),
+    ).rejects.toMatchObject({ code: 'cd-signer-unknown' });
+    const flipped = Uint8Array.from(cms);
+    flipped[flipped.length - 5]! ^= 1;
+    await expect(
+      matterVerifier().appraise(vendor.device(flipped).evidence(nonce), contextOf(allowing)),
+    ).rejects.toMatchObject({ code: 'cd-signature-invalid' });
+  });
+
   it('that is no CMS message, or by somebody else, is refused', async () => {
     expect(await refused(vendor.device(new Uint8Array([0x30, 0])).evidence(nonce))).toMatchObject({
       code: 'cd-malformed',
@@ -249,6 +270,11 @@ describe('a certification declaration', () => {
     expect(await refused(vendor.device(stranger).evidence(nonce))).toMatchObject({ code: 'cd-signer-unknown' });
   });
 });
+
+/** Leaves members out. */
+function without(...names: readonly string[]): (members: EvidenceMembers) => object {
+  return (members) => Object.fromEntries(Object.entries(members).filter(([name]) => !names.includes(name)));
+}
 
 /** A request whose signature is by another key than the one it names. */
 function forgedCsr(): Uint8Array {

@@ -11,6 +11,7 @@ import { carriedKey, parseJws, requireAlgorithm, verifyJws } from '../../../prot
 import { rawExtension } from '../../../core/x509/extensions.ts';
 import { parsePath } from '../../../protocols/acme/path.ts';
 import { AcmeProblem } from '../../../protocols/acme/problem.ts';
+import { parseRenewalIdentifier } from '../../../protocols/acme/renewal-identifier.ts';
 import { verifyAlpnCertificate } from '../../../protocols/acme/tls-alpn.ts';
 import { makeCsr, makeKey, TestAuthority } from '../../support/test-pki.ts';
 import type { FuzzTarget } from '../run-fuzz.ts';
@@ -77,6 +78,15 @@ export const acmeTargets: readonly FuzzTarget[] = [
     decode(path) {
       if (parsePath(Buffer.from(path).toString('latin1')) === undefined)
         throw new AcmeProblem('malformed', 'names no resource');
+    },
+    allowedErrors: [AcmeProblem],
+  },
+  {
+    name: 'acme renewal identifier',
+    seeds: () => ['aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE'].map(ascii),
+    decode(text) {
+      if (parseRenewalIdentifier(Buffer.from(text).toString('latin1')) === undefined)
+        throw new AcmeProblem('malformed', 'names no certificate');
     },
     allowedErrors: [AcmeProblem],
   },

@@ -43,56 +43,61 @@ const MATTER = { dac: ONE, pai: ONE, challenge: ONE, nocsr: ONE, nocsrSignature:
 /** What carries evidence, and the front door. */
 export const attestationCarriageTargets: readonly FuzzTarget[] = [
   {
-    name: 'attestation bundle',
+    name: 'carriage bundle',
     seeds: () => [encodeAttestationBundle(BUNDLE)],
     decode: readBundle,
-    errors: [Asn1Error],
+    allowedErrors: [Asn1Error],
   },
   {
-    name: 'attestation in a request',
+    name: 'carriage in a request',
     seeds: () => [makeCsr({ attributes: [attestationAttribute(BUNDLE)] }).der],
     decode: readRequest,
-    errors: [Asn1Error],
+    allowedErrors: [Asn1Error],
   },
   {
-    name: 'attestation front door registration',
+    name: 'carriage front door registration',
     seeds: () => [json({ ek: ONE, ekCerts: [ONE], params: { public: ONE, createData: ONE } })],
     decode: decodeRegistration,
-    errors: [PeerError],
+    allowedErrors: [PeerError],
   },
-  { name: 'attestation front door secret', seeds: () => [json({ secret: ONE })], decode: decodeSecret, errors: [PeerError] },
   {
-    name: 'attestation front door ticket',
+    name: 'carriage front door secret',
+    seeds: () => [json({ secret: ONE })],
+    decode: decodeSecret,
+    allowedErrors: [PeerError],
+  },
+  {
+    name: 'carriage front door ticket',
     seeds: () => [json({ evidence: { type: 'matter-dac', ...MATTER }, publicKey: spki(), device: 'r1' })],
     decode: decodeTicketRequest,
-    errors: [PeerError],
+    allowedErrors: [PeerError],
   },
   {
-    name: 'attestation front door matter',
+    name: 'carriage front door matter',
     seeds: () => [json(MATTER)],
     decode: decodeMatterRequest,
-    errors: [PeerError],
+    allowedErrors: [PeerError],
   },
   {
-    name: 'attestation NOCSR elements',
+    name: 'carriage NOCSR elements',
     seeds: () => [Uint8Array.of(0x15, 0x30, 0x01, 0x02, 0x05, 0x00, 0x18)],
     decode: certificationRequestIn,
-    errors: [PeerError],
+    allowedErrors: [PeerError],
   },
   {
-    name: 'attestation nonce requests in JSON',
+    name: 'carriage nonce requests in JSON',
     seeds: () => [json({ len: 32, type: '1.2.3', reqInfo: {} })],
     decode(bytes) {
       decodeEstNonceRequest(bytes);
       decodeNonceRequest(bytes);
     },
-    errors: [PeerError],
+    allowedErrors: [PeerError],
   },
   {
-    name: 'attestation nonce request of CMP',
+    name: 'carriage nonce request of CMP',
     seeds: () => [Uint8Array.of(0x30, 0x03, 0x02, 0x01, 0x20)],
     decode: decodeCmpNonceRequest,
-    errors: [CmpFault],
+    allowedErrors: [CmpFault],
   },
 ];
 

@@ -76,6 +76,16 @@ describe('revocation by REST and by the command line', () => {
 
   it('revokes all that a query finds after a count that still holds', async () => {
     await reactivate();
+    for (const query of [
+      { authority: ours.authority },
+      { device: ours.device, authority: ours.authority },
+      { issuedBefore: '2999-01-01T00:00:00Z' },
+    ]) {
+      const counted = await post('revocations', { query, preview: true });
+      expect(counted.json(), JSON.stringify(query)).toMatchObject({ state: 'preview', count: 1, done: 0 });
+    }
+    const none = await post('revocations', { query: { authority: 'another' }, preview: true });
+    expect(none.json()).toMatchObject({ count: 0 });
     const preview = await cli('cert', 'revoke-all', '--device', ours.device);
     expect(preview.out).toBe('1 certificates; revoke them with --expected 1\n');
     const wrong = await cli('cert', 'revoke-all', '--device', ours.device, '--expected', '2');

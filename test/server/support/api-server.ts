@@ -1,3 +1,4 @@
+import { UpstreamError } from '../../../core/errors/muster-error.ts';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +105,8 @@ export class ApiServer implements AsyncDisposable {
       authorities: { caCertificates: () => Promise.resolve([seedCertificate]), forget: () => undefined },
       office,
       prepareTenant: tenantPreparation(keys, office),
+      credentials: { batch: noBatch },
+      hall: { enroll: noBatch },
       secretHash: secretHash(new Uint8Array(32)),
       dataKeys: new DataKeys(store, new FakeKeyStore()),
       auditPublicKey: new Uint8Array([0x30, 0x00]),
@@ -162,4 +165,9 @@ export class ApiServer implements AsyncDisposable {
     await this.store.close();
     rmSync(this.#folder, { recursive: true });
   }
+}
+
+/** This server has no authority to issue by. */
+function noBatch(): never {
+  throw new UpstreamError('hsm-unavailable', 'this server issues nothing');
 }

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Store } from '../../core/store/store.ts';
-import { acknowledgeAlert, findAlert, listAlerts } from '../../devices/inventory/alerts.ts';
-import type { AlertRow } from '../../devices/inventory/tables.ts';
+import { acknowledgeAlarm, findAlarm, listAlarms } from '../../devices/inventory/alarms.ts';
+import type { AlarmRow } from '../../devices/inventory/tables.ts';
 import { actOnResource } from './resource-changes.ts';
 import { keyParameter, readResource, type ResourceKind } from './resource.ts';
 import type { ApiScope } from './type-provider.ts';
@@ -21,12 +21,12 @@ const view = Type.Object({
   lastAt: timestamp('The last time.'),
 });
 
-const kind: ResourceKind<AlertRow, typeof view> = {
-  noun: 'alert',
-  path: '/alerts',
-  tag: 'alerts',
+const kind: ResourceKind<AlarmRow, typeof view> = {
+  noun: 'device alarm',
+  path: '/device-alarms',
+  tag: 'attestation',
   key: keyParameter,
-  access: { read: 'alerts:read', write: 'alerts:write' },
+  access: { read: 'attestation:read', write: 'devices:write' },
   view,
   viewOf: (row) => ({
     id: row.id,
@@ -40,21 +40,21 @@ const kind: ResourceKind<AlertRow, typeof view> = {
     lastAt: timeText(row.last_at),
   }),
   keyOf: ({ id }) => id,
-  find: findAlert,
+  find: findAlarm,
 };
 
-/** Alerts: what an operator must look at. */
-export function alertRoutes(app: ApiScope, store: Store): void {
+/** Alarms about devices: what an operator must look at. */
+export function deviceAlarmRoutes(app: ApiScope, store: Store): void {
   readResource(app, store, kind, {
     filters: { state: Type.Optional(state) },
-    read: (rows, tenant, page, { state: wanted }) => listAlerts(rows, tenant, { ...page, state: wanted }),
+    read: (rows, tenant, page, { state: wanted }) => listAlarms(rows, tenant, { ...page, state: wanted }),
     cursorOf: ({ id }) => id,
   });
   actOnResource(app, store, kind, {
     verb: 'acknowledge',
     done: 'acknowledged',
-    summary: 'Note that an alert was looked at; it opens again when it happens again',
+    summary: 'Note that an alarm was looked at; it opens again when it happens again',
     body: Type.Object({}, { additionalProperties: false, default: {} }),
-    apply: async (_body, { actor }) => (tx, row) => acknowledgeAlert(tx, row, actor),
+    apply: async (_body, { actor }) => (tx, row) => acknowledgeAlarm(tx, row, actor),
   });
 }

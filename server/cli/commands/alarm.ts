@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { SessionOf } from '../session.ts';
 import { addReading, addStep, type ResourceCommands } from './resource.ts';
 
-interface Alert {
+interface Alarm {
   readonly id: string;
   readonly kind: string;
   readonly object: string;
@@ -11,9 +11,9 @@ interface Alert {
   readonly lastAt: string;
 }
 
-const kind: ResourceCommands<Alert> = {
-  noun: 'alert',
-  path: '/alerts',
+const kind: ResourceCommands<Alarm> = {
+  noun: 'alarm',
+  path: '/device-alarms',
   columns: [
     { title: 'id', value: (row) => row.id, whole: true },
     { title: 'kind', value: (row) => row.kind },
@@ -26,13 +26,13 @@ const kind: ResourceCommands<Alert> = {
   example: '0190b2a4-…',
 };
 
-/** `muster alert …` */
-export function alertCommands(program: Command, sessionOf: SessionOf): void {
-  const group = program.command('alert').description('what an operator must look at');
+/** `muster alarm …` */
+export function alarmCommands(program: Command, sessionOf: SessionOf): void {
+  const group = program.command('alarm').description('devices that an operator must look at: identities shown twice');
   addReading(group, sessionOf, kind);
   addStep(group, sessionOf, kind, {
     verb: 'acknowledge',
-    description: 'note that an alert was looked at; it opens again when it happens again',
-    told: ({ object }) => `the alert about ${object} is acknowledged`,
+    description: 'note that an alarm was looked at; it opens again when it happens again',
+    told: ({ object }) => `the alarm about ${object} is acknowledged`,
   });
 }
