@@ -28,7 +28,12 @@ const hangUp: ServiceKind = {
 const uhttpd: ServiceKind = { check: () => [], reload: () => ['/etc/init.d/uhttpd restart'] };
 
 /** Every kind that is known; `uhttpd` was never tried here. */
-export const SERVICE_KINDS: Readonly<Record<string, ServiceKind>> = { nginx, stunnel: hangUp, mosquitto: hangUp, uhttpd };
+export const SERVICE_KINDS: Readonly<Record<string, ServiceKind>> = {
+  nginx,
+  stunnel: hangUp,
+  mosquitto: hangUp,
+  uhttpd,
+};
 
 function configuration(file: string | undefined): string {
   return file === undefined ? '' : ` -c ${shellWord(file)}`;

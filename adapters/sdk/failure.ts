@@ -15,7 +15,10 @@ const table = {
     text: 'the host key is not the pinned one: another machine answers, or the key was changed; compare it on the console before the pin is changed',
   },
   'ssh-authentication': { passing: false, text: 'the device refused the user or its credential; see its access' },
-  'ssh-protocol': { passing: false, text: 'the device and Muster found no common SSH algorithm, or it does not speak SSH' },
+  'ssh-protocol': {
+    passing: false,
+    text: 'the device and Muster found no common SSH algorithm, or it does not speak SSH',
+  },
   'ssh-output-limit': { passing: false, text: 'a command wrote more than it ever should; run it by hand and look' },
   'command-failed': { passing: false, text: 'a command ended badly; its words are in the transcript' },
   'unexpected-output': { passing: false, text: 'a command did not answer what it was expected to; see the transcript' },
@@ -44,7 +47,10 @@ const table = {
     passing: false,
     text: 'the timer on the device had put the old certificate back before the new one was confirmed; try again',
   },
-  'service-refuses': { passing: false, text: 'the service does not take the new certificate; its words are in the transcript' },
+  'service-refuses': {
+    passing: false,
+    text: 'the service does not take the new certificate; its words are in the transcript',
+  },
   'still-in-use': { passing: false, text: 'the old certificate is in use again and stays' },
   'tls-unreachable': { passing: true, text: 'no TLS server answers at the address and port of the service' },
   'not-served': { passing: false, text: 'the service was told to take the certificate and serves another one' },

@@ -223,6 +223,6 @@ function auditPlan(
   at: number,
   details: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const outcome = action === 'plan.needs-human' ? 'failure' : 'success';
+  const outcome = action === 'plan.needs-human' ? 'failed' : 'success';
   return appendAudit(tx, { tenant, at, actor, action, object: `plan:${id}`, outcome, details: { device, ...details } });
 }

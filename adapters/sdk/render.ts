@@ -39,7 +39,9 @@ function renderAction(action: Action): readonly string[] {
     case 'look':
       return [`(TLS handshake with ${place(action.at)}: note what is served)`];
     case 'await':
-      return [`(TLS handshakes with ${place(action.at)} until ${action.value} is served, ${action.timeoutSeconds} s at most)`];
+      return [
+        `(TLS handshakes with ${place(action.at)} until ${action.value} is served, ${action.timeoutSeconds} s at most)`,
+      ];
     case 'compare':
       return [`(${action.values.join(' must equal ')})`];
     case 'clock':

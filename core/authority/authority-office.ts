@@ -52,8 +52,8 @@ export class AuthorityOffice {
 
   /** The label of a configured token. @throws PeerError `malformed-request` for another. */
   tokenOf(label: string | undefined): string {
+    if (label === undefined || label === this.#defaultToken) return this.#defaultToken;
     const known = this.#keys.health().map((token) => token.label);
-    if (label === undefined) return this.#defaultToken;
     if (known.includes(label)) return label;
     throw new PeerError('malformed-request', `token: expected one of ${known.join(', ')}, found ${label}`);
   }

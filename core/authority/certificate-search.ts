@@ -44,8 +44,16 @@ type Selection<O> = SelectQueryBuilder<AuthorityTables, 'certificates', O>;
 export function listCertificates(store: Store, tenant: string, filter: CertificateFilter): Promise<CertificateRow[]> {
   const all = narrowed(store.forTenant<AuthorityTables>(tenant).selectFrom('certificates').selectAll(), tenant, filter);
   const query = filter.after === undefined ? all : after(all, filter.order ?? 'id', filter.after);
-  const ordered = filter.order === 'notAfter' ? query.orderBy('not_after').orderBy('id') : query.orderBy('id');
-  return ordered.limit(filter.limit).execute();
+  return inOrder(query, filter).limit(filter.limit).execute();
+}
+
+/**
+ * What a fingerprint finds is sorted by an expression: by the column itself, SQLite would walk all certificates in their order
+ * instead of looking the one up (689 ms in a million).
+ */
+function inOrder<O>(query: Selection<O>, { order, fingerprint }: CertificateFilter): Selection<O> {
+  if (fingerprint !== undefined) return query.orderBy(sql`id || ''`);
+  return order === 'notAfter' ? query.orderBy('not_after').orderBy('id') : query.orderBy('id');
 }
 
 /** Where a list goes on after this certificate. */
@@ -115,13 +123,24 @@ function named<O>(query: Selection<O>, tenant: string, name: string): Selection<
   );
 }
 
-/** By the key of (authority, serial number): an index of its own would cost every certificate a page. */
+/** By the key of (authority, serial number), and what no authority of ours issued: an index on all would cost each a page. */
 function withSerial<O>(query: Selection<O>, tenant: string, serialNumber: string): Selection<O> {
-  return query.where('serial_number', '=', serialNumber).where((eb) =>
-    eb.or([
-      eb('authority', 'in', (inner) => inner.selectFrom('authorities').select('authorities.id').where('authorities.tenant', '=', tenant)),
-      eb('authority', 'is', null),
-    ]),
+  return query.where('id', 'in', (eb) =>
+    eb
+      .selectFrom('certificates as ours')
+      .select('ours.id')
+      .where('ours.serial_number', '=', serialNumber)
+      .where('ours.authority', 'in', (inner) =>
+        inner.selectFrom('authorities').select('authorities.id').where('authorities.tenant', '=', tenant),
+      )
+      .unionAll(
+        eb
+          .selectFrom('certificates as foreign')
+          .select('foreign.id')
+          .where('foreign.tenant', '=', tenant)
+          .where('foreign.serial_number', '=', serialNumber)
+          .where('foreign.authority', 'is', null),
+      ),
   );
 }
 

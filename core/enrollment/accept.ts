@@ -312,7 +312,13 @@ function byEvidence(fact: AttestedFact): Principal {
 }
 
 function byBatch(fact: BatchFact): Principal {
-  return { kind: 'batch', key: batchKey(fact), description: `batch ${fact.batchId}`, secret: undefined, renews: undefined };
+  return {
+    kind: 'batch',
+    key: batchKey(fact),
+    description: `batch ${fact.batchId}`,
+    secret: undefined,
+    renews: undefined,
+  };
 }
 
 function byPlan(request: EnrollmentRequest, fact: PlanFact): Principal {
@@ -343,8 +349,7 @@ function byDecision(request: EnrollmentRequest, fact: ExternalDecisionFact): Pri
 function byOrder(request: EnrollmentRequest, kind: Authenticator, fact: AcmeOrderFact): Principal {
   const names = request.subjectAltName.map((name) => generalNameToText(name).toLowerCase());
   const subjects = attributeTexts(request.subject, ATTRIBUTE_TYPE.commonName).map((name) => name.toLowerCase());
-  const foreign =
-    names.some((name) => !fact.names.has(name)) || subjects.some((name) => !fact.commonNames.has(name));
+  const foreign = names.some((name) => !fact.names.has(name)) || subjects.some((name) => !fact.commonNames.has(name));
   if (foreign || new Set(names).size !== fact.names.size || request.subject.rdns.flat().length > subjects.length)
     throw new PolicyError('subject-mismatch', 'the request does not name what the order names');
   return {

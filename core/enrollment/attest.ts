@@ -56,7 +56,8 @@ export async function attest(
   const enforced = mode === 'enforce';
   if (!gate || !appraisal) return { ...NOT_ASKED, faults: [absence(request, principal)], enforced };
   const faults = await faultsOf(asked, gate, appraisal);
-  const ofCredential = credential === undefined || credential === appraisal ? faults : await faultsOf(asked, gate, credential);
+  const ofCredential =
+    credential === undefined || credential === appraisal ? faults : await faultsOf(asked, gate, credential);
   return {
     appraisal,
     faults,
@@ -160,7 +161,8 @@ function identityOf({ facts }: EnrollmentRequest): Appraisal | undefined {
 
 /** Everything that keeps evidence from being accepted; empty when nothing does. */
 async function faultsOf({ request, principal }: Asked, gate: AttestationGate, appraisal: Appraisal) {
-  if (appraisal.verdict !== 'affirmed') return appraisal.findings.length > 0 ? appraisal.findings : ['evidence-refused'];
+  if (appraisal.verdict !== 'affirmed')
+    return appraisal.findings.length > 0 ? appraisal.findings : ['evidence-refused'];
   const unfit = await gate.match(appraisal, candidateOf(request, principal), request.endpoint);
   return [...keyFaults(appraisal, request), ...unfit];
 }

@@ -183,7 +183,10 @@ export async function revokeSecret(tx: Unit, tenant: string, id: string): Promis
 }
 
 /** What an administrator sees of a secret: everything but the secret. */
-export type SecretDescription = Omit<SharedSecretRow, 'secret_hmac' | 'bound_key' | 'sealed' | 'scrypt' | 'spki_sha256'>;
+export type SecretDescription = Omit<
+  SharedSecretRow,
+  'secret_hmac' | 'bound_key' | 'sealed' | 'scrypt' | 'spki_sha256'
+>;
 
 /** The secrets of a tenant in order of id, after `after`. */
 export function listSecrets(

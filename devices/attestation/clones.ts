@@ -39,18 +39,22 @@ export function wasUsedBefore(earlier: readonly EarlierEnrollment[], candidate: 
  * Raises the alarm, in the unit that decides, when evidence of an identity came with another key than that of an enrolment of it
  * which is still in force. A device that was reset looks alike: it is an operator who can tell.
  */
-export async function raiseIfCloned(tx: Unit, { tenant, profile, appraisal, decision, oneTime, tell }: Raising): Promise<void> {
+export async function raiseIfCloned(
+  tx: Unit,
+  { tenant, profile, appraisal, decision, oneTime, tell }: Raising,
+): Promise<void> {
   const { identity, verdict } = appraisal;
   if (identity === undefined || verdict !== 'affirmed') return;
   const { at, enrollment, spkiSha256 } = decision;
-  // Refused for its key or its name, it has not shown to be the device.
   const refused = decision.decision === 'refused';
-  if (refused && !decision.faults.includes('identity-used')) return;
+  // At fault for its key or its name, it has not shown to be the device.
+  const admitted = decision.decision === 'admitted';
+  if (!admitted && !decision.faults.includes('identity-used')) return;
   await holdIdentity(tx, tenant, identity, at);
   const all = await earlierEnrollments(tx, { tenant, profile, identity }, at);
   const earlier = all.filter((one) => one.enrollment !== enrollment);
   if (isSameHolder(earlier, decision)) return;
-  if (oneTime && !refused) requireUnused(earlier, decision);
+  if (oneTime && admitted) requireUnused(earlier, decision);
   const others = earlier.filter((one) => one.live && one.spkiSha256 !== spkiSha256).map((one) => one.enrollment);
   if (others.length === 0) return;
   const alarm: CloneAlarm = { tenant, identity, enrollment, others, refused };
@@ -70,7 +74,8 @@ export async function raiseIfCloned(tx: Unit, { tenant, profile, appraisal, deci
 }
 
 function requireUnused(earlier: readonly EarlierEnrollment[], candidate: Candidate): void {
-  if (wasUsedBefore(earlier, candidate)) throw new PolicyError('evidence-refused', 'attestation refused: identity-used');
+  if (wasUsedBefore(earlier, candidate))
+    throw new PolicyError('evidence-refused', 'attestation refused: identity-used');
 }
 
 /** Whether who asks has shown to be who enrolled before: by the certificate it renews, or by what nobody else has. */

@@ -182,5 +182,9 @@ const dropEvidence = statement<AttestationTables>()('evidence-drop', (db, p: { n
 );
 
 const dropUnused = statement<AttestationTables>()('evidence-drop-unused', (db, p: { before: number }) =>
-  db.deleteFrom('evidence').where('expires_at', '<=', p.before).where('used_at', 'is', null).where('decision', 'is', null),
+  db
+    .deleteFrom('evidence')
+    .where('expires_at', '<=', p.before)
+    .where('used_at', 'is', null)
+    .where('decision', 'is', null),
 );

@@ -36,7 +36,10 @@ export class AttestationNonces {
   /** @throws PeerError `malformed-request` for a length that is not between 32 and 64 octets. */
   issue(endpoint: string, octets = DEFAULT_OCTETS): Uint8Array {
     if (!Number.isInteger(octets) || octets < DEFAULT_OCTETS || octets > MAX_OCTETS)
-      throw new PeerError('malformed-request', `a nonce has ${DEFAULT_OCTETS} to ${MAX_OCTETS} octets, asked for ${octets}`);
+      throw new PeerError(
+        'malformed-request',
+        `a nonce has ${DEFAULT_OCTETS} to ${MAX_OCTETS} octets, asked for ${octets}`,
+      );
     const nonce = randomBytes(octets);
     const macAt = octets - MAC_OCTETS;
     nonce.writeUInt32BE(this.#seconds() + NONCE_LIFETIME_SECONDS, macAt - EXPIRY_OCTETS);

@@ -63,7 +63,12 @@ export function listAlarms(rows: Rows, tenant: string, { after, limit, state }: 
 
 /** One alarm of a tenant. */
 export function findAlarm(rows: Rows, tenant: string, id: string): Promise<AlarmRow | undefined> {
-  return rows.forTenant<InventoryTables>(tenant).selectFrom('device_alarms').selectAll().where('id', '=', id).executeTakeFirst();
+  return rows
+    .forTenant<InventoryTables>(tenant)
+    .selectFrom('device_alarms')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst();
 }
 
 /** Notes that an operator has looked at an alarm. */

@@ -155,7 +155,12 @@ const markAttested = statement<InventoryTables>()(
     db
       .updateTable('expected_devices')
       .set((eb) => ({
-        state: eb.case().when('state', '=', 'expected').then('attested' as const).else(eb.ref('state')).end(),
+        state: eb
+          .case()
+          .when('state', '=', 'expected')
+          .then('attested' as const)
+          .else(eb.ref('state'))
+          .end(),
         enrollment: p.enrollment,
         updated_at: p.at,
       }))

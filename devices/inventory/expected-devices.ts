@@ -26,7 +26,10 @@ export type Announced =
   | { readonly kind: 'conflict' };
 
 /** Adds expected devices with one statement; those whose serial number, key or name is known are left as they stand. */
-export async function announce(tx: Unit, { tenant, manifest, devices, at }: Announcement): Promise<readonly Announced[]> {
+export async function announce(
+  tx: Unit,
+  { tenant, manifest, devices, at }: Announcement,
+): Promise<readonly Announced[]> {
   const rows = devices.map((device) => ({ id: newId(at), ...device }));
   const inserted = await tx.run(insertExpected, { tenant, manifest, at, rows: JSON.stringify(rows) });
   const added = new Set(inserted.map(({ id }) => id));
@@ -147,7 +150,9 @@ const insertExpected = statement<InventoryTables>()(
 
 /** A JSON array as rows of one column `value`. */
 function announcedRows(rows: string, engine: Engine) {
-  return engine === 'sqlite' ? sql<object>`json_each(${rows})` : sql<object>`jsonb_array_elements(cast(${rows} as jsonb))`;
+  return engine === 'sqlite'
+    ? sql<object>`json_each(${rows})`
+    : sql<object>`jsonb_array_elements(cast(${rows} as jsonb))`;
 }
 
 function member(name: keyof AnnouncedDevice | 'id', engine: Engine) {

@@ -92,9 +92,7 @@ const enrollmentsOfIdentity = statement<HistoryTables>()(
           .onRef('certificates.tenant', '=', 'enrollments.tenant'),
       )
       .leftJoin('identities', (join) =>
-        join
-          .onRef('identities.tenant', '=', 'evidence.tenant')
-          .onRef('identities.identity', '=', 'evidence.identity'),
+        join.onRef('identities.tenant', '=', 'evidence.tenant').onRef('identities.identity', '=', 'evidence.identity'),
       )
       .select([
         'enrollments.id',

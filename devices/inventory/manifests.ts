@@ -16,7 +16,7 @@ import {
 import type { InventoryTables, ManifestFaultRow, ManifestRow } from './tables.ts';
 
 /** Rows of one unit: few enough that enrolments hardly notice, as units of a store follow one another. */
-const ROWS_OF_UNIT = 500;
+const ROWS_OF_UNIT = 200;
 /** Faults of one manifest that are kept; all are counted. */
 const MAX_FAULTS = 10_000;
 
@@ -93,7 +93,12 @@ export function listManifestFaults(
  */
 export async function takeLines(
   store: Store,
-  { tenant, id, after, text }: { readonly tenant: string; readonly id: string; readonly after: number; readonly text: string },
+  {
+    tenant,
+    id,
+    after,
+    text,
+  }: { readonly tenant: string; readonly id: string; readonly after: number; readonly text: string },
 ): Promise<void> {
   let line = after;
   for (const lines of unitsOf(text)) {
@@ -137,7 +142,9 @@ async function takeUnit(tx: Unit, manifest: ManifestRow, lines: readonly string[
   const devices = reads.flatMap(({ line, device }) => (device === undefined ? [] : [{ line, device }]));
   const outcomes = await announce(tx, { tenant, manifest: id, devices: devices.map(({ device }) => device), at: now });
   const conflicts = outcomes.flatMap(({ kind }, index) =>
-    kind === 'conflict' ? [{ line: devices[index]!.line, fault: 'says otherwise than what is known of this device' }] : [],
+    kind === 'conflict'
+      ? [{ line: devices[index]!.line, fault: 'says otherwise than what is known of this device' }]
+      : [],
   );
   const unread = reads.flatMap(({ line, fault }) => (fault === undefined ? [] : [{ line, fault }]));
   const faults = [...unread, ...conflicts];
@@ -145,7 +152,10 @@ async function takeUnit(tx: Unit, manifest: ManifestRow, lines: readonly string[
   if (faults.length > 0 && room > 0)
     await tx
       .forTenant<InventoryTables>(tenant)
-      .insertInto('manifest_faults', faults.slice(0, room).map((fault) => ({ manifest: id, ...fault })))
+      .insertInto(
+        'manifest_faults',
+        faults.slice(0, room).map((fault) => ({ manifest: id, ...fault })),
+      )
       .execute();
   const count = (kind: string): number => outcomes.filter((outcome) => outcome.kind === kind).length;
   await tx
@@ -197,7 +207,7 @@ function read(text: string, columns: readonly AnnouncedMember[] | undefined) {
 /** The lines of a text, as many together as one unit takes; the last one needs no line break. */
 function* unitsOf(text: string): Generator<readonly string[]> {
   let lines: string[] = [];
-  for (let start = 0; start < text.length; ) {
+  for (let start = 0; start < text.length;) {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end === -1 ? text.length : end);
     start = end === -1 ? text.length : end + 1;

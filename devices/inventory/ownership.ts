@@ -102,5 +102,6 @@ async function identitiesOf(tx: Unit, row: ExpectedDeviceRow): Promise<readonly 
     .where('enrollments.tenant', '=', row.tenant)
     .where('enrollments.id', '=', row.enrollment)
     .executeTakeFirst();
-  return [...new Set([...said, ...(proved?.identity == null ? [] : [proved.identity])])];
+  const identity = proved?.identity ?? undefined;
+  return [...new Set(identity === undefined ? said : [...said, identity])];
 }

@@ -75,7 +75,8 @@ async function answerOf(
     return { ...named, ...answered(await hall.enroll(enrollmentRequest(part, fact, decoded))) };
   } catch (error) {
     // What is wrong with one line is that line's answer; what is wrong with us is not.
-    if (error instanceof PeerError) return { ...named, outcome: 'refused', reason: error.reason, message: error.message };
+    if (error instanceof PeerError)
+      return { ...named, outcome: 'refused', reason: error.reason, message: error.message };
     throw error;
   }
 }

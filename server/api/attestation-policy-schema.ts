@@ -41,7 +41,7 @@ export const attestationView = Type.Object(policyMembers, { description: 'What t
 /** Changes to it: the mode alone, or the members that shall differ (RFC 7396). */
 export const attestationChanges = Type.Union([
   mode,
-  Type.Partial(Type.Object(policyMembers, { additionalProperties: false })),
+  Type.Object(Type.Partial(Type.Object(policyMembers)).properties, { additionalProperties: false }),
 ]);
 
 /** The settings after changes; the mode alone leaves the rest as it was. */

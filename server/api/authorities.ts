@@ -50,7 +50,8 @@ export function authorityRoutes(app: ApiScope, context: AuthorityContext): void 
   createResource(app, store, authorityKind, {
     way: '/adopt',
     summary: 'Make an authority of a key that a token holds already',
-    description: 'The key has to be one that cannot leave its token, and what it signs has to verify with the certificate.',
+    description:
+      'The key has to be one that cannot leave its token, and what it signs has to verify with the certificate.',
     body: adoptionBody,
     create: (draft, call) => adoption(context, draft, call),
   });
@@ -73,11 +74,13 @@ function retireRoute(app: ApiScope, { store, authorities }: AuthorityContext): v
     description:
       'It signs CRLs and OCSP answers until its last certificate has ended (`retiring`); asked again after that, it is `retired`. Where devices should follow to another one, use a rollover.',
     body: Type.Object({}, { additionalProperties: false, default: {} }),
-    apply: async (_body, { at }) => async (tx, row) => {
-      await requireUnused(tx, row);
-      await retireAuthority(tx, row, at);
-      tx.onCommitted(() => authorities.forget(row.tenant));
-    },
+    apply:
+      async (_body, { at }) =>
+      async (tx, row) => {
+        await requireUnused(tx, row);
+        await retireAuthority(tx, row, at);
+        tx.onCommitted(() => authorities.forget(row.tenant));
+      },
   });
 }
 
@@ -95,9 +98,7 @@ async function creation(
     validitySeconds: draft.validitySeconds ?? (draft.kind === 'root' ? 20 : 10) * YEAR,
   };
   const row =
-    draft.kind === 'root'
-      ? await office.root(wish, at)
-      : await office.issuing(issuerOf(known, draft.issuer), wish, at);
+    draft.kind === 'root' ? await office.root(wish, at) : await office.issuing(issuerOf(known, draft.issuer), wish, at);
   return storing(row);
 }
 
@@ -146,7 +147,10 @@ function issuerOf(known: readonly AuthorityRow[], key: string | undefined): Auth
 async function requireUnused(tx: Unit, { tenant, id, name }: AuthorityRow): Promise<void> {
   const labels = await usersOfAuthority(tx, tenant, id);
   if (labels.length === 0) return;
-  throw new StateError('conflict', `${name} issues for the endpoints ${labels.join(', ')}: give them another authority`);
+  throw new StateError(
+    'conflict',
+    `${name} issues for the endpoints ${labels.join(', ')}: give them another authority`,
+  );
 }
 
 function nameOf(text: string): Name {

@@ -46,7 +46,12 @@ export const authorityView = Type.Object({
   subject: Type.String(),
   serialNumber: Type.String({ description: 'Hexadecimal, lower case.' }),
   keyAlgorithm: Type.String(),
-  keyUri: Type.Optional(Type.String({ description: 'RFC 7512; absent of an external one.', examples: ['pkcs11:token=muster;object=issuing'] })),
+  keyUri: Type.Optional(
+    Type.String({
+      description: 'RFC 7512; absent of an external one.',
+      examples: ['pkcs11:token=muster;object=issuing'],
+    }),
+  ),
   fingerprint: Type.String({ description: 'SHA-256 of the certificate, hex.' }),
   publicKeySha256: Type.String(),
   pathLength: Type.Optional(Type.Integer({ description: 'pathLenConstraint of RFC 5280 §4.2.1.9.', minimum: 0 })),
@@ -63,14 +68,19 @@ export const authorityDraft = Type.Object(
     kind: Type.Enum(['root', 'issuing'], { default: 'issuing' }),
     issuer: Type.Optional(
       Type.String({
-        description: 'Name or id of the authority that certifies an issuing one. Default: the active root of the tenant.',
+        description:
+          'Name or id of the authority that certifies an issuing one. Default: the active root of the tenant.',
         minLength: 1,
         maxLength: 64,
         examples: ['root'],
       }),
     ),
     validitySeconds: Type.Optional(
-      Type.Integer({ description: 'Default: 20 years of a root, 10 of an issuing one.', minimum: 3_600, maximum: 1_576_800_000 }),
+      Type.Integer({
+        description: 'Default: 20 years of a root, 10 of an issuing one.',
+        minimum: 3_600,
+        maximum: 1_576_800_000,
+      }),
     ),
   },
   members,

@@ -50,7 +50,10 @@ export function certificateExportRoutes(app: ApiScope, store: Store): void {
     const rows = streamCertificates(store, tenant, query);
     const type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson';
     const name = `attachment; filename="certificates.${format}"`;
-    return reply.type(type).header('content-disposition', name).send(Readable.from(chunks(rows, format)));
+    return reply
+      .type(type)
+      .header('content-disposition', name)
+      .send(Readable.from(chunks(rows, format)));
   });
 }
 

@@ -46,7 +46,8 @@ function listRoute(app: ApiScope, { store }: CertificateContext): void {
   const schema = {
     tags,
     summary: 'List certificates, or search them',
-    description: 'In the order they were made, or of their end where narrowed by status `active` or `expired`, or by expiry.',
+    description:
+      'In the order they were made, or of their end where narrowed by status `active` or `expired`, or by expiry.',
     querystring: listQuery(certificateFilters),
     response: { 200: pageOf(certificateView) },
   };

@@ -5,7 +5,7 @@ import type { Store, Unit } from '../../core/store/store.ts';
 import { tenantParameter } from './paging.ts';
 
 /** The query parameter of routes that can show what they would do. */
-export const dryRunParameter = {
+const dryRunParameter = {
   dryRun: Type.Boolean({
     description: 'Do it, answer as if it were done, and take it back: nothing stays.',
     default: false,

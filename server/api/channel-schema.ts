@@ -2,18 +2,36 @@ import { type Static, Type } from 'typebox';
 import { timestamp } from './views.ts';
 
 const members = { additionalProperties: false } as const;
-const name = Type.String({ description: 'Unique in the tenant.', pattern: '^[a-z0-9][a-z0-9._-]{0,62}$', examples: ['noc'] });
+const name = Type.String({
+  description: 'Unique in the tenant.',
+  pattern: '^[a-z0-9][a-z0-9._-]{0,62}$',
+  examples: ['noc'],
+});
 const enabled = Type.Boolean({ description: 'Whether it is told.', default: true });
 const host = Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9.:-]+$', examples: ['relay.example'] });
 const port = (value: number) => Type.Integer({ minimum: 1, maximum: 65_535, default: value });
-const address = Type.String({ minLength: 3, maxLength: 254, pattern: '^[^\\s<>,;"@]+@[^\\s<>,;"@]+$', examples: ['noc@example.com'] });
+const address = Type.String({
+  minLength: 3,
+  maxLength: 254,
+  pattern: '^[^\\s<>,;"@]+@[^\\s<>,;"@]+$',
+  examples: ['noc@example.com'],
+});
 const authority = Type.Optional(
-  Type.String({ description: "PEM of who signs the receiver's certificate; absent: those this host trusts.", maxLength: 65_536 }),
+  Type.String({
+    description: "PEM of who signs the receiver's certificate; absent: those this host trusts.",
+    maxLength: 65_536,
+  }),
 );
 const secret = (description: string) => Type.String({ description, minLength: 1, maxLength: 1_024 });
 
 const webhook = Type.Object(
-  { url: Type.String({ description: 'https, or http to a loopback address.', maxLength: 2_048, examples: ['https://noc.example/muster'] }) },
+  {
+    url: Type.String({
+      description: 'https, or http to a loopback address.',
+      maxLength: 2_048,
+      examples: ['https://noc.example/muster'],
+    }),
+  },
   members,
 );
 const email = Type.Object(
@@ -47,11 +65,12 @@ export const channelDraft = Type.Object(
     slack: Type.Optional(Type.Object({}, members)),
     email: Type.Optional(email),
     syslog: Type.Optional(syslog),
-    secret: Type.Optional(
-      secret('HMAC key of a webhook, URL of a Slack hook, or password for the mail relay.'),
-    ),
+    secret: Type.Optional(secret('HMAC key of a webhook, URL of a Slack hook, or password for the mail relay.')),
   },
-  { ...members, examples: [{ name: 'noc', webhook: { url: 'https://noc.example/muster' }, secret: 'at-least-16-characters' }] },
+  {
+    ...members,
+    examples: [{ name: 'noc', webhook: { url: 'https://noc.example/muster' }, secret: 'at-least-16-characters' }],
+  },
 );
 export type ChannelDraft = Static<typeof channelDraft>;
 

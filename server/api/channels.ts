@@ -61,7 +61,17 @@ export function channelRoutes(app: ApiScope, context: ChannelContext): void {
       const settings = settingsOf(chosen, draft);
       const enabled = draft.enabled === false ? 0 : 1;
       return async (tx) => {
-        const row = { tenant, id, name: draft.name, kind: chosen, settings, sealed, enabled, revision: 1, created_at: at };
+        const row = {
+          tenant,
+          id,
+          name: draft.name,
+          kind: chosen,
+          settings,
+          sealed,
+          enabled,
+          revision: 1,
+          created_at: at,
+        };
         await insertChannel(tx, row);
         return id;
       };
@@ -79,7 +89,8 @@ function changeRoute(app: ApiScope, context: ChannelContext): void {
     async apply(changes, { tenant, request }) {
       const row = await found(kind, durableRows(context.store), tenant, keyInPath(kind, request));
       const other = KINDS.find((name) => name !== row.kind && name !== 'slack' && changes[name] !== undefined);
-      if (other !== undefined) throw new PeerError('malformed-request', `${other}: this is a channel of kind ${row.kind}`);
+      if (other !== undefined)
+        throw new PeerError('malformed-request', `${other}: this is a channel of kind ${row.kind}`);
       const secret = changes.secret === undefined ? undefined : requiredSecret(row.kind, changes.secret);
       const sealed = secret && (await sealedSecret(context, tenant, row.id, secret));
       return async (tx, { settings: before, enabled: wasEnabled, ...present }) => {

@@ -1,3 +1,4 @@
+import type { PlanOffice } from '../../adapters/sdk/pusher.ts';
 import type { DataKeys } from '../../core/authority/data-keys.ts';
 import type { AuthorityOffice } from '../../core/authority/authority-office.ts';
 import type { AuthorityDirectory } from '../../core/authority/directory.ts';
@@ -40,6 +41,8 @@ export interface ApiContext extends RevocationContext, RolloverContext {
   readonly prepareTenant: TenantPreparation;
   readonly credentials: Pick<CredentialVerifier, 'batch'>;
   readonly hall: Pick<Hall, 'enroll'>;
+  /** Plans and begins rotations of devices that do not enrol by themselves. */
+  readonly plans: PlanOffice;
   readonly secretHash: SecretHash;
   /** What seals the secrets that must be read again. */
   readonly dataKeys: Pick<DataKeys, 'sealer'>;

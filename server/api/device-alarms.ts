@@ -55,6 +55,9 @@ export function deviceAlarmRoutes(app: ApiScope, store: Store): void {
     done: 'acknowledged',
     summary: 'Note that an alarm was looked at; it opens again when it happens again',
     body: Type.Object({}, { additionalProperties: false, default: {} }),
-    apply: async (_body, { actor }) => (tx, row) => acknowledgeAlarm(tx, row, actor),
+    apply:
+      async (_body, { actor }) =>
+      (tx, row) =>
+        acknowledgeAlarm(tx, row, actor),
   });
 }

@@ -13,8 +13,9 @@ const body = Type.Object(
     issuerKeyId: Type.String({
       description: 'Key identifier of the issuer, lower-case hex; `android` for Google’s list, which names none.',
       pattern: '^([0-9a-f]{2,128}|android)$',
+      examples: ['6afd22771f511fecbf1641976710dcdc31a1717e'],
     }),
-    serialNumbers: Type.Array(Type.String({ pattern: '^[0-9a-f]{1,64}$' }), {
+    serialNumbers: Type.Array(Type.String({ pattern: '^[0-9a-f]{1,64}$', examples: ['4f1c09a2b37d5e6081'] }), {
       description: 'Lower-case hex.',
       minItems: 1,
       maxItems: 2_000,

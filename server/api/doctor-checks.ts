@@ -2,6 +2,7 @@ import type { RevocationView } from '../../core/authority/revocation-view.ts';
 import type { TokenHealth } from '../../core/keys/key-store.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { Configuration } from '../configuration/configuration.ts';
+import { administrationFindings } from './doctor-administration.ts';
 import { revocationFindings } from './doctor-revocation.ts';
 import type { Doctor, DoctorFinding } from './doctor.ts';
 
@@ -30,6 +31,7 @@ export function installationDoctor(sources: DoctorSources): Doctor {
     publicUrlFinding(sources.configuration),
     adminFinding(sources.configuration),
     tlsFinding(sources.tlsNotAfter(), sources.store.clock.now()),
+    ...(await administrationFindings(sources.store)),
     ...(await revocationFindings(sources.store, sources.revocations)),
   ];
 }

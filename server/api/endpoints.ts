@@ -48,7 +48,10 @@ export function endpointRoutes(app: ApiScope, { store }: EndpointContext): void 
   createResource(app, store, kind, {
     body: endpointDraft,
     async create({ label, profile, authority, ...changes }, { tenant, at }) {
-      const issuance = { profile: await profileOf(store, tenant, profile), authority: await authorityOf(store, tenant, authority) };
+      const issuance = {
+        profile: await profileOf(store, tenant, profile),
+        authority: await authorityOf(store, tenant, authority),
+      };
       const settings = changedSettings(CLOSED_ENDPOINT, changes);
       return async (tx) => {
         await createEndpoint(tx, { tenant, label, ...issuance, settings, isDefault: false }, at);
@@ -114,10 +117,27 @@ async function authorityOf(store: Store, tenant: string, name: string | undefine
 }
 
 /** What is stored came in by the same schema. */
-function viewOf({ id, label, profile, authority, revision, is_default: isDefault, settings }: EndpointRow): EndpointView {
+function viewOf({
+  id,
+  label,
+  profile,
+  authority,
+  revision,
+  is_default: isDefault,
+  settings,
+}: EndpointRow): EndpointView {
   const stored = JSON.parse(settings) as EndpointSettings;
   const attestation = attestationPolicy(stored.attestation);
-  const shown: unknown = { ...stored, attestation, id, label, profile, authority, revision, isDefault: isDefault === 1 };
+  const shown: unknown = {
+    ...stored,
+    attestation,
+    id,
+    label,
+    profile,
+    authority,
+    revision,
+    isDefault: isDefault === 1,
+  };
   return shown as EndpointView;
 }
 

@@ -94,13 +94,18 @@ const FORMS = [
   'https://muster.example/',
   '1.3.6.1.5.5.7.3.2',
   'FFF1',
+  'dns:router1.example',
+  '/etc/muster/tls',
+  'SHA256:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg',
   'fff1',
 ];
 
 function textOf({ format, pattern, minLength = 0 }: Shape, name: string): string {
   if (format === 'date-time') return '2026-11-22T10:00:00.000Z';
   const fits = (text: unknown): text is string =>
-    typeof text === 'string' && text.length >= minLength && (pattern === undefined || new RegExp(pattern, 'u').test(text));
+    typeof text === 'string' &&
+    text.length >= minLength &&
+    (pattern === undefined || new RegExp(pattern, 'u').test(text));
   const candidates = [BY_NAME[name], name, 'example', ...FORMS];
   return candidates.find(fits) ?? 'x'.repeat(minLength);
 }

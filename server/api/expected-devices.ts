@@ -3,30 +3,30 @@ import { InternalError, PeerError, StateError } from '../../core/errors/muster-e
 import type { Store, Unit } from '../../core/store/store.ts';
 import { announce, findExpected, listExpected } from '../../devices/inventory/expected-devices.ts';
 import { deviceOfJson, ManifestFault } from '../../devices/inventory/manifest-line.ts';
-import {
-  blockExpected,
-  expectAgain,
-  type OwnershipChange,
-  releaseDevice,
-} from '../../devices/inventory/ownership.ts';
+import { blockExpected, expectAgain, type OwnershipChange, releaseDevice } from '../../devices/inventory/ownership.ts';
 import { EXPECTED_STATES, type ExpectedDeviceRow } from '../../devices/inventory/tables.ts';
 import { actOnResource, createResource } from './resource-changes.ts';
 import { keyParameter, readResource, type ResourceKind } from './resource.ts';
 import type { ApiScope } from './type-provider.ts';
 import { present, timestamp, timeText } from './views.ts';
 
-const sha256 = (description: string) => Type.String({ description, pattern: '^[0-9a-f]{64}$' });
+const sha256 = (description: string) =>
+  Type.String({ description, pattern: '^[0-9a-f]{64}$', examples: ['9f'.repeat(32)] });
 const state = Type.Enum(EXPECTED_STATES);
 
 const announced = {
   serialNumber: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   ekSha256: Type.Optional(sha256('Of the SubjectPublicKeyInfo of the TPM’s endorsement key.')),
   idevidSha256: Type.Optional(sha256('Of the SubjectPublicKeyInfo of the IDevID, or of the Matter DAC.')),
-  vendorId: Type.Optional(Type.String({ description: 'Matter.', pattern: '^[0-9A-F]{4}$' })),
-  productId: Type.Optional(Type.String({ description: 'Matter.', pattern: '^[0-9A-F]{4}$' })),
+  vendorId: Type.Optional(Type.String({ description: 'Matter.', pattern: '^[0-9A-F]{4}$', examples: ['FFF1'] })),
+  productId: Type.Optional(Type.String({ description: 'Matter.', pattern: '^[0-9A-F]{4}$', examples: ['FFF1'] })),
   model: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   name: Type.Optional(
-    Type.String({ description: 'How its requests name it, where not by its serial number.', minLength: 1, maxLength: 255 }),
+    Type.String({
+      description: 'How its requests name it, where not by its serial number.',
+      minLength: 1,
+      maxLength: 255,
+    }),
   ),
 };
 
@@ -67,7 +67,14 @@ export function expectedDeviceRoutes(app: ApiScope, store: Store): void {
       manifest: Type.Optional(Type.String({ maxLength: 64 })),
     },
     read: (rows, tenant, page, { state: wanted, serialNumber: serial, ekSha256: ek, idevidSha256: idevid, manifest }) =>
-      listExpected(rows, tenant, { ...page, state: wanted, serialNumber: serial, ekSha256: ek, idevidSha256: idevid, manifest }),
+      listExpected(rows, tenant, {
+        ...page,
+        state: wanted,
+        serialNumber: serial,
+        ekSha256: ek,
+        idevidSha256: idevid,
+        manifest,
+      }),
     cursorOf: ({ id }) => id,
   });
   createResource(app, store, kind, {
@@ -103,7 +110,10 @@ function addAction(
     done: DONE[verb],
     summary,
     body: nothing,
-    apply: async (_body, { tenant, actor, at }) => (tx, row) => change(tx, row, { tenant, actor, at }),
+    apply:
+      async (_body, { tenant, actor, at }) =>
+      (tx, row) =>
+        change(tx, row, { tenant, actor, at }),
   });
 }
 

@@ -35,11 +35,7 @@ export const idempotencyMigrations: readonly Migration[] = [
         .addColumn('created_at', integer, (column) => column.notNull())
         .addPrimaryKeyConstraint('idempotency_keys_pk', ['token', 'key_sha256'])
         .execute();
-      await db.schema
-        .createIndex('idempotency_keys_created_at')
-        .on('idempotency_keys')
-        .column('created_at')
-        .execute();
+      await db.schema.createIndex('idempotency_keys_created_at').on('idempotency_keys').column('created_at').execute();
     },
   },
 ];

@@ -110,7 +110,8 @@ function unfinished(age: number): StateError {
     return new StateError('conflict', 'the first request with this Idempotency-Key is still worked on', {
       retryAfterSeconds: 1,
     });
-  const detail = 'the first request with this Idempotency-Key was interrupted: look at what stands, then use another key';
+  const detail =
+    'the first request with this Idempotency-Key was interrupted: look at what stands, then use another key';
   return new StateError('conflict', detail);
 }
 

@@ -78,15 +78,20 @@ export function manifestRoutes(app: ApiScope, store: Store): void {
     done: 'finished',
     summary: 'No more lines come',
     body: Type.Object({}, { additionalProperties: false, default: {} }),
-    apply: async (_body, { at }) => (tx, { tenant, id }) => finishManifest(tx, tenant, id, at),
+    apply:
+      async (_body, { at }) =>
+      (tx, { tenant, id }) =>
+        finishManifest(tx, tenant, id, at),
   });
   void app.register(async (scope) => linesRoute(scope.withTypeProvider<TypeBoxTypeProvider>(), store));
   faultsRoute(app, store);
 }
 
 function linesRoute(app: ApiScope, store: Store): void {
-  app.addContentTypeParser(['text/csv', 'application/x-ndjson'], { parseAs: 'string', bodyLimit: MAX_PART }, (_request, body, done) =>
-    done(null, body),
+  app.addContentTypeParser(
+    ['text/csv', 'application/x-ndjson'],
+    { parseAs: 'string', bodyLimit: MAX_PART },
+    (_request, body, done) => done(null, body),
   );
   const schema = {
     tags: ['devices'],
@@ -104,15 +109,20 @@ function linesRoute(app: ApiScope, store: Store): void {
     ),
     response: { 200: view },
   };
-  app.post('/manifests/:id/lines', { config: { access: 'devices:write' }, schema, bodyLimit: MAX_PART }, async (request) => {
-    const tenant = tenantIdOf(request);
-    const { id } = request.params;
-    await found(kind, durableRows(store), tenant, id);
-    const { body } = request;
-    if (typeof body !== 'string') throw new PeerError('unsupported-media-type', 'expected text/csv or application/x-ndjson');
-    await takeLines(store, { tenant, id, after: request.query.after, text: body });
-    return kind.viewOf(await found(kind, durableRows(store), tenant, id), store.clock.now());
-  });
+  app.post(
+    '/manifests/:id/lines',
+    { config: { access: 'devices:write' }, schema, bodyLimit: MAX_PART },
+    async (request) => {
+      const tenant = tenantIdOf(request);
+      const { id } = request.params;
+      await found(kind, durableRows(store), tenant, id);
+      const { body } = request;
+      if (typeof body !== 'string')
+        throw new PeerError('unsupported-media-type', 'expected text/csv or application/x-ndjson');
+      await takeLines(store, { tenant, id, after: request.query.after, text: body });
+      return kind.viewOf(await found(kind, durableRows(store), tenant, id), store.clock.now());
+    },
+  );
 }
 
 function faultsRoute(app: ApiScope, store: Store): void {

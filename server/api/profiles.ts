@@ -58,7 +58,13 @@ export function profileRoutes(app: ApiScope, store: Store): void {
   });
 }
 
-function settingsOf({ id: _id, tenant: _tenant, name: _name, revision: _revision, ...settings }: Profile): ProfileSettings {
+function settingsOf({
+  id: _id,
+  tenant: _tenant,
+  name: _name,
+  revision: _revision,
+  ...settings
+}: Profile): ProfileSettings {
   return settings;
 }
 

@@ -13,11 +13,14 @@ import { keyParameter, readResource, type ResourceKind } from './resource.ts';
 import type { ApiScope } from './type-provider.ts';
 import { timestamp, timeText } from './views.ts';
 
-const digests = Type.Array(Type.String({ pattern: '^([0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$' }), {
-  description: 'The digests that are right, lower-case hex.',
-  minItems: 1,
-  maxItems: 64,
-});
+const digests = Type.Array(
+  Type.String({ pattern: '^([0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$', examples: ['9f'.repeat(32)] }),
+  {
+    description: 'The digests that are right, lower-case hex.',
+    minItems: 1,
+    maxItems: 64,
+  },
+);
 
 const members = {
   model: Type.String({ description: 'As evidence or the manifest names it.', minLength: 1, maxLength: 255 }),
@@ -25,11 +28,15 @@ const members = {
   pcrs: Type.Record(
     Type.String({ pattern: '^sha(256|384|512)$' }),
     Type.Record(Type.String({ pattern: '^([0-9]|1[0-9]|2[0-3])$' }), digests),
-    { description: 'By PCR bank and index; a quote must hold each of them.' },
+    {
+      description: 'By PCR bank and index; a quote must hold each of them.',
+      examples: [{ sha256: { '0': ['9f'.repeat(32)] } }],
+    },
   ),
   claims: Type.Record(Type.String({ maxLength: 64 }), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
     description: 'Claims that must be as said.',
     maxProperties: 64,
+    examples: [{ 'secure-boot': true }],
   }),
 };
 
@@ -52,7 +59,8 @@ const kind: ResourceKind<ReferenceValuesRow, typeof view> = {
   access: { read: 'attestation:read', write: 'attestation:write' },
   view,
   // A copy that may be written to: what is stored came in by the same schema.
-  viewOf: (row) => structuredClone<unknown>({ ...referenceValuesOf(row), createdAt: timeText(row.created_at) }) as never,
+  viewOf: (row) =>
+    structuredClone<unknown>({ ...referenceValuesOf(row), createdAt: timeText(row.created_at) }) as never,
   keyOf: ({ id }) => id,
   find: findReferenceValues,
 };

@@ -7,7 +7,16 @@ import { auditDetails } from './audit-details.ts';
 import { principalOf } from './authentication.ts';
 import { applyChange, changeQuery } from './changes.ts';
 import { ifMatchHeader, requireMatch } from './entity-tags.ts';
-import { addRoute, article, configOf, found, keyInPath, memberPath, type ResourceKind, sendObject } from './resource.ts';
+import {
+  addRoute,
+  article,
+  configOf,
+  found,
+  keyInPath,
+  memberPath,
+  type ResourceKind,
+  sendObject,
+} from './resource.ts';
 import { durableRows } from '../../core/store/rows.ts';
 import type { ApiScope } from './type-provider.ts';
 

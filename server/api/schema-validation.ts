@@ -13,7 +13,8 @@ export const compileRequestSchema: FastifySchemaCompiler<TSchema> = ({ schema, h
   const part = httpPart ?? 'body';
   const prepare =
     part === 'body'
-      ? (value: unknown) => validator.Default(value)
+      ? // Fastify says null where there is no body: then the default counts, where the schema has one.
+        (value: unknown) => validator.Default(value ?? undefined)
       : (value: unknown) => validator.Default(validator.Convert(value));
   return (value: unknown) => {
     const prepared = prepare(value);

@@ -39,7 +39,12 @@ const tokenDraft = Type.Object(
     role,
     scopes: Type.Optional(scopes),
     user: Type.Optional(
-      Type.String({ description: 'Name or id of the user whose token it is.', minLength: 1, maxLength: 64, examples: ['alice@example.com'] }),
+      Type.String({
+        description: 'Name or id of the user whose token it is.',
+        minLength: 1,
+        maxLength: 64,
+        examples: ['alice@example.com'],
+      }),
     ),
     lifetimeSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
   },

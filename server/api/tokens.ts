@@ -142,7 +142,8 @@ export async function revokeTokensOfUser(tx: Unit, now: number, user: string, ac
     .where('revoked_at', 'is', null)
     .returning(['id', 'tenant'])
     .execute();
-  for (const { id, tenant } of revoked) await auditToken(tx, now, actor, 'token.revoked', id, tenant ?? undefined, { user });
+  for (const { id, tenant } of revoked)
+    await auditToken(tx, now, actor, 'token.revoked', id, tenant ?? undefined, { user });
 }
 
 /** Deletes tokens and users of a tenant that goes. */
@@ -156,9 +157,7 @@ function hashOf(text: string): string {
 }
 
 /** A token never does more than its role and the role of its user, whatever scopes it was given. */
-function scopesOf(
-  row: Pick<ApiTokenRow, 'role' | 'scopes'> & { readonly user_role: Role | null },
-): ReadonlySet<Scope> {
+function scopesOf(row: Pick<ApiTokenRow, 'role' | 'scopes'> & { readonly user_role: Role | null }): ReadonlySet<Scope> {
   const most = row.user_role === null ? undefined : ROLE_SCOPES[row.user_role];
   const allowed = ROLE_SCOPES[row.role].filter((scope) => most === undefined || most.includes(scope));
   if (row.scopes === null) return new Set(allowed);
@@ -190,7 +189,16 @@ const tokenByHash = statement<ApiTables>()('api-token-by-hash', (db, p: { hash: 
   db
     .selectFrom('api_tokens')
     .leftJoin('users', 'users.id', 'api_tokens.user_id')
-    .select(['api_tokens.id', 'tenant', 'label', 'api_tokens.role', 'scopes', 'expires_at', 'last_used_at', 'revoked_at'])
+    .select([
+      'api_tokens.id',
+      'tenant',
+      'label',
+      'api_tokens.role',
+      'scopes',
+      'expires_at',
+      'last_used_at',
+      'revoked_at',
+    ])
     .select(['users.role as user_role', 'users.state as user_state'])
     .where('hash', '=', p.hash),
 );

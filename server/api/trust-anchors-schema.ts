@@ -1,4 +1,4 @@
-import { type TSchema, Type } from 'typebox';
+import { type TProperties, type TSchema, Type } from 'typebox';
 import { type AnchorPurpose, ANCHOR_PURPOSES, EXPIRY_POLICIES } from '../../devices/attestation/anchors.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -43,7 +43,9 @@ const paaSettings = {
   test: Type.Boolean({ description: 'A test authority: counts where the endpoint allows test devices.' }),
   requireDeclaration: Type.Boolean({ description: 'Its devices must bring a Certification Declaration.' }),
 };
-const cdSettings = { test: Type.Boolean({ description: 'A test key: counts where the endpoint allows test devices.' }) };
+const cdSettings = {
+  test: Type.Boolean({ description: 'A test key: counts where the endpoint allows test devices.' }),
+};
 const androidSettings = {
   requireVerifiedBoot: Type.Boolean({ description: 'Refuse devices whose boot was not verified.' }),
   minimumSecurityLevel: Type.Enum(['trusted-environment', 'strongbox'], {
@@ -59,16 +61,19 @@ const eatSettings = {
   }),
 };
 
+/** Any of the members, and no other. */
+const someOf = (members: TProperties) => Type.Object(Type.Partial(Type.Object(members)).properties, closed);
+
 /** The settings of each purpose; every member may be left out. */
 export const ANCHOR_SETTINGS_SCHEMAS: Readonly<Record<AnchorPurpose, TSchema>> = {
-  idevid: Type.Partial(Type.Object(idevidSettings, closed)),
-  ek: Type.Partial(Type.Object(ekSettings, closed)),
-  paa: Type.Partial(Type.Object(paaSettings, closed)),
-  cd: Type.Partial(Type.Object(cdSettings, closed)),
-  'attestation-ca': Type.Partial(Type.Object(deviceCertificate, closed)),
+  idevid: someOf(idevidSettings),
+  ek: someOf(ekSettings),
+  paa: someOf(paaSettings),
+  cd: someOf(cdSettings),
+  'attestation-ca': someOf(deviceCertificate),
   apple: Type.Object({}, closed),
-  android: Type.Partial(Type.Object(androidSettings, closed)),
-  eat: Type.Partial(Type.Object(eatSettings, closed)),
+  android: someOf(androidSettings),
+  eat: someOf(eatSettings),
 };
 
 const purpose = Type.Enum(['client', 'ra', ...ANCHOR_PURPOSES], {

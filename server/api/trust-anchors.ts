@@ -130,7 +130,10 @@ function anchorView(row: TrustAnchorRow): Static<typeof trustAnchorView> {
     id,
     name,
     purpose: purpose as Static<typeof trustAnchorView>['purpose'],
-    ...(certificate && { subject: nameToText(certificate.subject), notAfter: timeText(certificate.notAfter.getTime()) }),
+    ...(certificate && {
+      subject: nameToText(certificate.subject),
+      notAfter: timeText(certificate.notAfter.getTime()),
+    }),
     sha256: hash('sha256', der),
     pem: encodePem(certificate ? 'CERTIFICATE' : 'PUBLIC KEY', der),
     settings: { ...standingSettings(row) },

@@ -20,7 +20,11 @@ const name = Type.String({
   examples: ['alice@example.com'],
 });
 const role = Type.Enum(ROLES, { description: 'The most that any token of the user may do.' });
-const description = Type.String({ maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]+$', examples: ['Network operations'] });
+const description = Type.String({
+  maxLength: 200,
+  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+  examples: ['Network operations'],
+});
 const state = Type.Enum(['active', 'disabled'], { description: '`disabled`: no token of the user is taken.' });
 
 const userView = Type.Object({

@@ -24,7 +24,8 @@ export function watchAnswers(api: ApiScope): void {
   api.addHook('preHandler', async (request, reply) => {
     if (request.method !== 'GET' || request.routeOptions.config.fields === undefined) return;
     if (!(request.headers.accept ?? '').includes(EVENT_STREAM)) return;
-    if (watchers >= MAX_WATCHERS) throw new UpstreamError('overloaded', `more than ${MAX_WATCHERS} answers are watched`);
+    if (watchers >= MAX_WATCHERS)
+      throw new UpstreamError('overloaded', `more than ${MAX_WATCHERS} answers are watched`);
     watchers += 1;
     try {
       await watch(api, request, reply);

@@ -53,6 +53,11 @@ export class ApiClient {
     return JSON.parse(await textOf(response)) as T;
   }
 
+  /** The JSON answer of a PUT. */
+  put<T>(path: string, body: unknown): Promise<T> {
+    return this.#json<T>('PUT', path, {}, body);
+  }
+
   /** The JSON answer of a PATCH. */
   patch<T>(path: string, body: unknown, ifMatch?: string): Promise<T> {
     return this.#json<T>('PATCH', path, {}, body, ifMatch);
@@ -90,7 +95,13 @@ export class ApiClient {
 
   #send(method: string, path: string, query: Query, body: unknown, ifMatch?: string): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    return this.#sendText(method, path, query, text === undefined ? undefined : { text, contentType: JSON_TYPE }, ifMatch);
+    return this.#sendText(
+      method,
+      path,
+      query,
+      text === undefined ? undefined : { text, contentType: JSON_TYPE },
+      ifMatch,
+    );
   }
 
   async #sendText(

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Secret } from '../../core/keys/secret.ts';
+import { contextOf } from './contexts.ts';
 import { CliError, EXIT } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -10,6 +11,7 @@ export interface ConnectionOptions {
   readonly tokenFile?: string;
   readonly caFile?: string;
   readonly data?: string;
+  readonly context?: string;
 }
 
 /** How to reach the admin listener. */
@@ -18,20 +20,30 @@ export interface Connection {
   readonly token: Secret;
   /** PEM of the root that the server's certificate must lead to; undefined: those the system trusts. */
   readonly authority: string | undefined;
+  /** The tenant of the context that named the server. */
+  readonly tenant?: string | undefined;
 }
 
 /**
- * Finds the server: by flags, by MUSTER_SERVER, MUSTER_TOKEN_FILE and MUSTER_CA_FILE, and on the server's own host by
- * the data folder. Throws CliError `unreachable` that says what is missing.
+ * Finds the server: by flags, by MUSTER_SERVER, MUSTER_TOKEN_FILE and MUSTER_CA_FILE, by a context, and on the server's own host
+ * by the data folder. Throws CliError `unreachable` that says what is missing.
  */
 export function findServer(options: ConnectionOptions, { environment, folder }: Terminal): Connection {
+  const asked = options.server ?? environment['MUSTER_SERVER'];
+  const isLocal = options.data !== undefined || environment['MUSTER_DATA'] !== undefined;
+  const isNamed = options.context !== undefined || environment['MUSTER_CONTEXT'] !== undefined;
+  const named = asked === undefined && (isNamed || !isLocal) ? contextOf({ environment }, options.context) : undefined;
   const data = resolve(folder, options.data ?? environment['MUSTER_DATA'] ?? 'data');
-  const server = options.server ?? environment['MUSTER_SERVER'];
+  const server = asked ?? named?.server;
   // Another server's credentials are never taken from this host's data folder.
   const local = server === undefined;
   const tokenFile =
-    options.tokenFile ?? environment['MUSTER_TOKEN_FILE'] ?? (local ? join(data, 'admin-token') : undefined);
-  const caFile = options.caFile ?? environment['MUSTER_CA_FILE'] ?? (local ? join(data, 'root.pem') : undefined);
+    options.tokenFile ??
+    environment['MUSTER_TOKEN_FILE'] ??
+    named?.tokenFile ??
+    (local ? join(data, 'admin-token') : undefined);
+  const caFile =
+    options.caFile ?? environment['MUSTER_CA_FILE'] ?? named?.caFile ?? (local ? join(data, 'root.pem') : undefined);
   const url = parseUrl(server ?? localServer(data));
   if (tokenFile === undefined) {
     throw new CliError(
@@ -44,6 +56,7 @@ export function findServer(options: ConnectionOptions, { environment, folder }: 
   return {
     url,
     token: new Secret(token),
+    tenant: named?.tenant,
     authority: caFile === undefined ? undefined : readText(resolve(folder, caFile), 'the CA certificate'),
   };
 }

@@ -10,12 +10,15 @@ import { authorityCommands } from './commands/authority.ts';
 import { batchCommands } from './commands/batch.ts';
 import { channelCommands } from './commands/channel.ts';
 import { certificateCommands } from './commands/certificate.ts';
+import { completionCommands } from './commands/completion.ts';
+import { contextCommands } from './commands/context.ts';
 import { deviceCommands } from './commands/device.ts';
 import { endpointCommands } from './commands/endpoint.ts';
 import { enrollmentCommands } from './commands/enrollment.ts';
 import { evidenceCommands } from './commands/evidence.ts';
 import { jobCommands } from './commands/job.ts';
 import { manifestCommands } from './commands/manifest.ts';
+import { planCommands } from './commands/plan.ts';
 import { profileCommands } from './commands/profile.ts';
 import { referenceValueCommands } from './commands/reference-value.ts';
 import { tenantCommands } from './commands/tenant.ts';
@@ -31,7 +34,7 @@ const description = `Command line of Muster, over its REST API.
 
 On the server's own host it finds the server by the data folder. Elsewhere, name it:
   --server https://muster.example:9443 --token-file token --ca-file root.pem
-or set MUSTER_SERVER, MUSTER_TOKEN_FILE and MUSTER_CA_FILE.`;
+or set MUSTER_SERVER, MUSTER_TOKEN_FILE and MUSTER_CA_FILE, or name it once: muster context add.`;
 
 /** Runs one command line (without the program's name) and returns its exit code. Never throws. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -49,6 +52,7 @@ function programOf(terminal: Terminal): Command {
     .option('--server <url>', 'URL of the admin listener')
     .option('--token-file <file>', 'file that holds the bearer token')
     .option('--ca-file <file>', 'root certificate of the server, PEM')
+    .option('--context <name>', 'a server that `muster context add` named')
     .option('--data <dir>', "the server's data folder, on its own host (default: ./data)")
     .option('--tenant <name>', 'tenant, for tokens of the installation (default: default)')
     .option('--json', 'print JSON')
@@ -64,11 +68,14 @@ function programOf(terminal: Terminal): Command {
   for (const add of [
     systemCommands,
     applyCommands,
+    contextCommands,
+    completionCommands,
     tenantCommands,
     profileCommands,
     endpointCommands,
     secretCommands,
     deviceCommands,
+    planCommands,
     manifestCommands,
     anchorCommands,
     referenceValueCommands,

@@ -11,6 +11,7 @@ interface GlobalOptions {
   readonly caFile?: string;
   readonly data?: string;
   readonly tenant?: string;
+  readonly context?: string;
   readonly json?: boolean;
 }
 
@@ -29,7 +30,8 @@ export class Session {
    * one, or (null) about none.
    */
   client(tenant: string | null | undefined = this.options.tenant): ApiClient {
-    return new ApiClient(findServer(this.options, this.terminal), tenant ?? undefined);
+    const connection = findServer(this.options, this.terminal);
+    return new ApiClient(connection, tenant === undefined ? connection.tenant : (tenant ?? undefined));
   }
 
   /** Prints text as it is. */

@@ -1,3 +1,5 @@
+import { PATIENCE, retirePlan, runPlan } from '../../adapters/sdk/engine.ts';
+import { RETIRE_PLAN, RUN_PLAN } from '../../adapters/sdk/journal.ts';
 import { AuditSequencer } from '../../core/audit/audit-sequencer.ts';
 import { crlJobs } from '../../core/authority/crl-schedule.ts';
 import { batchHandler, REVOKE_BATCH } from '../../core/authority/revocation-batches.ts';
@@ -38,6 +40,8 @@ export interface BackgroundParts {
 }
 
 const SECOND = 1000;
+/** Devices that plans work on at once. */
+const PLANS_AT_A_TIME = 32;
 /** How long a verdict that no request came for stays to be looked at. */
 const DAY_MS = 86_400 * SECOND;
 
@@ -94,6 +98,17 @@ export function startBackground({
     },
   );
   jobs.start();
+  const engine = { ...kernel, patience: PATIENCE };
+  // On their own: plans wait for devices, and nothing else is to wait for them.
+  const planning = new JobRunner(
+    store,
+    { [RUN_PLAN]: runPlan(engine), [RETIRE_PLAN]: retirePlan(engine) },
+    {
+      concurrency: PLANS_AT_A_TIME,
+      report: (error, job) => telemetry.log.warn({ error, job: job?.kind }, 'a plan is gone on with later'),
+    },
+  );
+  planning.start();
   const stopNoting = noteSightings(store, revocations, node, (error) =>
     telemetry.log.warn({ error }, 'the timeline of a revocation lacks this node'),
   );
@@ -116,7 +131,7 @@ export function startBackground({
       clearInterval(noting);
       stopFollowing();
       stopNoting();
-      await jobs.stop();
+      await Promise.all([jobs.stop(), planning.stop()]);
       // What a store that is away does not take is unknown, as after a crash.
       await sightings.flush().catch(() => undefined);
       stopping.abort();

@@ -1,3 +1,5 @@
+import { linuxGateway } from '../../adapters/linux-gateway/driver.ts';
+import { DEAD_MAN_SECONDS, PlanOffice } from '../../adapters/sdk/pusher.ts';
 import { localBuilder } from '../../core/authority/crl-building.ts';
 import { workerBuilder } from '../../core/authority/crl-worker-builder.ts';
 import type { CrlDatabase } from '../../core/authority/crl-worker.ts';
@@ -29,6 +31,9 @@ import { hashKey } from '../installation/installation-values.ts';
 import { IDENTITY_VERIFIER, VERIFIERS } from './verifiers.ts';
 import { watchedCredentials } from './rollover-watch.ts';
 
+/** Every platform that adapters know. */
+const DRIVERS = [linuxGateway];
+
 /** What the key of attestation nonces is derived from the installation's key by: no secret is made with this text. */
 const NONCE_KEY_LABEL = 'muster: key of the nonces of attestation';
 
@@ -57,6 +62,8 @@ export interface Kernel {
   readonly sightings: RolloverSightings;
   /** Told what goes wrong in the background. */
   readonly report: (error: unknown) => void;
+  /** What brings certificates to devices that do not enrol by themselves. */
+  readonly plans: PlanOffice;
 }
 
 /** What a kernel is built on. */
@@ -139,5 +146,6 @@ export async function composeKernel(parts: KernelParts): Promise<Kernel> {
     rollovers,
     sightings,
     report,
+    plans: new PlanOffice({ store, endpoints, drivers: DRIVERS, deadManSeconds: DEAD_MAN_SECONDS }),
   };
 }

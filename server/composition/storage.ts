@@ -1,3 +1,4 @@
+import { adapterMigrations } from '../../adapters/sdk/migrations.ts';
 import { auditMigrations } from '../../core/audit/migrations.ts';
 import { authorityMigrations } from '../../core/authority/migrations.ts';
 import { enrollmentMigrations } from '../../core/enrollment/migrations.ts';
@@ -13,6 +14,7 @@ import { batchMigrations } from '../../protocols/batch/tables.ts';
 import { cmpMigrations } from '../../protocols/cmp/migrations.ts';
 import { attestationMigrations } from '../../devices/attestation/migrations.ts';
 import { attestationKeyMigrations } from '../../devices/attestation/tpm/migrations.ts';
+import { descriptionMigrations } from '../../devices/inventory/descriptions.ts';
 import { inventoryMigrations } from '../../devices/inventory/migrations.ts';
 import { apiMigrations } from '../api/token-tables.ts';
 import type { Configuration } from '../configuration/configuration.ts';
@@ -26,6 +28,8 @@ const MIGRATIONS: readonly Migration[] = [
   ...authorityMigrations,
   ...enrollmentMigrations,
   ...inventoryMigrations,
+  ...descriptionMigrations,
+  ...adapterMigrations,
   ...attestationMigrations,
   ...attestationKeyMigrations,
   ...cmpMigrations,

@@ -5,7 +5,11 @@ import type { Unit } from '../../core/store/store.ts';
 import type { ChannelRow, NotifyTables } from './tables.ts';
 
 /** The channel of a tenant with this id or name. */
-export function findChannel(rows: Pick<Rows, 'forTenant'>, tenant: string, key: string): Promise<ChannelRow | undefined> {
+export function findChannel(
+  rows: Pick<Rows, 'forTenant'>,
+  tenant: string,
+  key: string,
+): Promise<ChannelRow | undefined> {
   return rows
     .forTenant<NotifyTables>(tenant)
     .selectFrom('notification_channels')

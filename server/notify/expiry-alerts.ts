@@ -32,7 +32,9 @@ function alertsOf(rows: Rows, tenant: string) {
     .db<AuthorityTables & NotifyTables>()
     .selectFrom('expiry_alerts')
     .innerJoin('certificates', (join) =>
-      join.onRef('certificates.tenant', '=', 'expiry_alerts.tenant').onRef('certificates.id', '=', 'expiry_alerts.certificate'),
+      join
+        .onRef('certificates.tenant', '=', 'expiry_alerts.tenant')
+        .onRef('certificates.id', '=', 'expiry_alerts.certificate'),
     )
     .select(['expiry_alerts.tenant', 'expiry_alerts.id', 'certificate', 'opened_at', 'closed_at', 'closed_by'])
     .select(['subject', 'not_after'])

@@ -52,7 +52,14 @@ async function openAlerts(tx: Unit, window: ExpiryWindow, observe: AlertObserver
     await tx.forTenant<NotifyTables>(tenant).insertInto('expiry_alerts', row).execute();
     await notify(tx, tenant, notificationOf(id, certificate, now));
     const details = { certificate: object, notAfter: certificate.not_after };
-    const entry = { tenant, at: now, actor: 'system:expiry-watch', action: 'expiry-alert.opened', object: `expiry-alert:${id}`, details };
+    const entry = {
+      tenant,
+      at: now,
+      actor: 'system:expiry-watch',
+      action: 'expiry-alert.opened',
+      object: `expiry-alert:${id}`,
+      details,
+    };
     await appendAudit(tx, { ...entry, outcome: 'success' });
     tx.onCommitted(() => observe('certificate.expiring', { tenant, certificate: object, alert: id }));
   }
@@ -78,7 +85,9 @@ async function endingCertificates(tx: Unit, { days, percent }: ExpiryWindow, now
       .where('status', '=', 'active')
       .where('not_after', '>', now)
       .where('not_after', '<=', now + days * DAY)
-      .where(sql<boolean>`(not_after - cast(${now} as bigint)) * 100 <= (not_after - not_before) * cast(${percent} as bigint)`)
+      .where(
+        sql<boolean>`(not_after - cast(${now} as bigint)) * 100 <= (not_after - not_before) * cast(${percent} as bigint)`,
+      )
       .where('replaced_by', 'is', null)
       .where((eb) => eb.or([eb('device', 'is not', null), eb('source', '!=', 'issued')]))
       .where('expiry_alerts.id', 'is', null)
@@ -116,13 +125,13 @@ async function closeAlerts(store: Store): Promise<void> {
     .read<Tables>()
     .selectFrom('expiry_alerts')
     .innerJoin('certificates', (join) =>
-      join.onRef('certificates.tenant', '=', 'expiry_alerts.tenant').onRef('certificates.id', '=', 'expiry_alerts.certificate'),
+      join
+        .onRef('certificates.tenant', '=', 'expiry_alerts.tenant')
+        .onRef('certificates.id', '=', 'expiry_alerts.certificate'),
     )
     .select(['expiry_alerts.tenant', 'expiry_alerts.id', 'replaced_by', 'status'])
     .where('expiry_alerts.closed_at', 'is', null)
-    .where((eb) =>
-      eb.or([eb('replaced_by', 'is not', null), eb('status', '!=', 'active'), eb('not_after', '<=', now)]),
-    )
+    .where((eb) => eb.or([eb('replaced_by', 'is not', null), eb('status', '!=', 'active'), eb('not_after', '<=', now)]))
     .execute();
   for (const { tenant, id, replaced_by: replacedBy, status } of open) {
     const closedBy = replacedBy !== null ? 'replaced' : status === 'revoked' ? 'revoked' : 'expired';
@@ -140,6 +149,12 @@ interface Closing {
 async function close(tx: Unit, { tenant, id, closedBy, now }: Closing): Promise<void> {
   const changes = { closed_at: now, closed_by: closedBy };
   await tx.forTenant<NotifyTables>(tenant).updateTable('expiry_alerts', changes).where('id', '=', id).execute();
-  const entry = { tenant, at: now, actor: 'system:expiry-watch', action: 'expiry-alert.closed', object: `expiry-alert:${id}` };
+  const entry = {
+    tenant,
+    at: now,
+    actor: 'system:expiry-watch',
+    action: 'expiry-alert.closed',
+    object: `expiry-alert:${id}`,
+  };
   await appendAudit(tx, { ...entry, outcome: 'success', details: { closedBy } });
 }

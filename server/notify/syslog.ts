@@ -37,7 +37,7 @@ export async function tellSyslog(
 }
 
 /** RFC 5424 §6: header, structured data with the details, and the summary or a line of CEF. */
-export function syslogMessage(notification: Notification, format: 'rfc5424' | 'cef', version: string): string {
+function syslogMessage(notification: Notification, format: 'rfc5424' | 'cef', version: string): string {
   const { type, at, id, summary, tenant, details } = notification;
   const priority = FACILITY * 8 + NOTIFICATION_TYPES[type].severity;
   const header = `<${priority}>1 ${at} ${hostname()} muster - ${type}`;

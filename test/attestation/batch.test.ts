@@ -44,7 +44,14 @@ describe.each(ENGINES)('a batch on %s', (engine) => {
     const batch = await newBatch();
     const forged = Buffer.from(makeCsr({ subject: 'CN=forged' }).der);
     forged[forged.length - 4]! ^= 1;
-    const lines = [line('b1'), '', 'no json', JSON.stringify({ id: 'x', csr: pem(forged) }), '{"csr":"AAAA"}', line('b2')];
+    const lines = [
+      line('b1'),
+      '',
+      'no json',
+      JSON.stringify({ id: 'x', csr: pem(forged) }),
+      '{"csr":"AAAA"}',
+      line('b2'),
+    ];
     const answers = await ask(batch, lines, { after: 10 });
     expect(answers).toMatchObject([
       { line: 11, id: 'b1', outcome: 'issued' },

@@ -127,6 +127,16 @@ describe.each(ENGINES)('enrolment by IDevID on %s', (engine) => {
       issuedBy(await ask());
     });
 
+    it('notes a second use where it only observes, and lets it pass', async () => {
+      const endpoint = await gates.idevidEndpoint({ mode: 'observe', oneTime: true });
+      const { serialNumber, chain } = newDevice();
+      issuedBy(await gates.enrollByTls(endpoint, chain, subjectOf(serialNumber)));
+      const before = gates.alarms.length;
+      issuedBy(await gates.enrollByTls(endpoint, chain, subjectOf(serialNumber)));
+      expect(await gates.lastVerdict()).toMatchObject({ decision: 'observed', faults: '["identity-used"]' });
+      expect(gates.alarms.slice(before)).toMatchObject([{ refused: false }]);
+    });
+
     it('renews after it enrolled once', async () => {
       const endpoint = await gates.idevidEndpoint(once);
       const { serialNumber, chain } = newDevice();

@@ -9,6 +9,7 @@ import { measureAcme, measureAcmeMemory } from './acme.ts';
 import { measureAsn1 } from './asn1.ts';
 import { measureAttestation } from './attestation.ts';
 import { measureAttestationDoors } from './attestation-doors.ts';
+import { measureCertificates } from './certificates.ts';
 import { measureCmp } from './cmp.ts';
 import { measureEst } from './est.ts';
 import { figure, type Figure } from './figure.ts';
@@ -58,6 +59,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   ocsp: () => measureOcsp(),
   crl: measureCrls,
   revocation: () => measureRevocation(),
+  certificates: measureCertificates,
   fairness: measureFairness,
 };
 

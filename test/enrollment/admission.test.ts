@@ -183,14 +183,8 @@ describe.each(ENGINES)('admission on %s', (engine) => {
     });
 
     it.each([
-      [
-        'says nothing about a key',
-        { verdict: 'affirmed' as const, attestedPublicKey: undefined },
-      ],
-      [
-        'is refused without a reason',
-        { verdict: 'refused' as const, attestedPublicKey: publicKeyOf(key) },
-      ],
+      ['says nothing about a key', { verdict: 'affirmed' as const, attestedPublicKey: undefined }],
+      ['is refused without a reason', { verdict: 'refused' as const, attestedPublicKey: publicKeyOf(key) }],
     ])('refuses evidence that %s', async (_, appraisal) => {
       const endpoint = await withSettings({ attestation: 'enforce' });
       const hall = site.newHall({ gate: new FakeGate(() => appraisalWith(appraisal)) });

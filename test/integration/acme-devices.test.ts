@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => site?.[Symbol.asyncDispose]());
 
-describe('a router with a key that vouches for names', () => {
+describe('a router with a key that vouches for names', { timeout: 60_000 }, () => {
   const routerWith = async (draft: object): Promise<AcmeRouter> => {
     const key = await api<BindingKey>(site.server, 'POST', '/secrets', { kind: 'eab', ...draft });
     const directory = `${site.server.server.urls.tls}/acme/default/directory`;
@@ -63,7 +63,7 @@ describe('a router with a key that vouches for names', () => {
  * What test/outside shows of the connection policy, through the door: names of a hostile DNS and addresses in orders (V40).
  * Behind loopback somebody would give the right answer.
  */
-describe('validation never looks where the endpoint may not go', () => {
+describe('validation never looks where the endpoint may not go', { timeout: 60_000 }, () => {
   let device: AcmeClient;
 
   beforeAll(async () => {

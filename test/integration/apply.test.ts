@@ -43,6 +43,8 @@ tenants:
       - { name: router }
     endpoints:
       - { label: west-routers, profile: router, authority: issuing, protocols: { est: {} } }
+    devices:
+      - { name: west-hub, site: branch-7, labels: { rack: '12' } }
 `;
 
 describe('muster apply', () => {
@@ -66,7 +68,23 @@ describe('muster apply', () => {
     const old = await createRoot(keys, specification, Date.now());
     writeFileSync(join(folder, 'west.pem'), encodePem('CERTIFICATE', old.certificate));
     writeFileSync(join(folder, 'fleet.yaml'), FLEET(old.key_uri));
-    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'corporate.key', '-out', 'corporate.pem', '-days', '3650', '-subj', '/CN=Corporate root');
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      'corporate.key',
+      '-out',
+      'corporate.pem',
+      '-days',
+      '3650',
+      '-subj',
+      '/CN=Corporate root',
+    );
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
@@ -81,7 +99,23 @@ describe('muster apply', () => {
       join(folder, 'ca.cnf'),
       'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n',
     );
-    openssl('x509', '-req', '-in', 'south.csr', '-CA', 'corporate.pem', '-CAkey', 'corporate.key', '-CAcreateserial', '-days', '1800', '-extfile', 'ca.cnf', '-out', 'south.tmp');
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      'south.csr',
+      '-CA',
+      'corporate.pem',
+      '-CAkey',
+      'corporate.key',
+      '-CAcreateserial',
+      '-days',
+      '1800',
+      '-extfile',
+      'ca.cnf',
+      '-out',
+      'south.tmp',
+    );
     execFileSync('mv', ['south.tmp', 'south.pem'], { cwd: folder });
   }
 
@@ -98,9 +132,15 @@ describe('muster apply', () => {
     const { code, out, err } = await apply('--wait', '60s');
     await signing;
     expect(code, err + out).toBe(EXIT.ok);
-    expect(out).toMatch(/^14 steps done$/m);
-    const { items } = await api<Listed<{ name: string; kind: string; state: string }>>(server, 'GET', '/authorities?tenant=south');
-    expect(new Set(items.map(({ kind, state }) => `${kind} ${state}`))).toEqual(new Set(['external elsewhere', 'issuing active']));
+    expect(out).toMatch(/^15 steps done$/m);
+    const { items } = await api<Listed<{ name: string; kind: string; state: string }>>(
+      server,
+      'GET',
+      '/authorities?tenant=south',
+    );
+    expect(new Set(items.map(({ kind, state }) => `${kind} ${state}`))).toEqual(
+      new Set(['external elsewhere', 'issuing active']),
+    );
   });
 
   /** What anybody made, changed or deleted, as the audit log has it. */
@@ -161,11 +201,29 @@ describe('muster apply', () => {
     writeFileSync(join(folder, 'second.csr'), csr);
     const sign = (extensions: string) => {
       writeFileSync(join(folder, 'bad.cnf'), extensions);
-      openssl('x509', '-req', '-in', 'second.csr', '-CA', 'corporate.pem', '-CAkey', 'corporate.key', '-CAcreateserial', '-days', '30', '-extfile', 'bad.cnf', '-out', 'second.pem');
+      openssl(
+        'x509',
+        '-req',
+        '-in',
+        'second.csr',
+        '-CA',
+        'corporate.pem',
+        '-CAkey',
+        'corporate.key',
+        '-CAcreateserial',
+        '-days',
+        '30',
+        '-extfile',
+        'bad.cnf',
+        '-out',
+        'second.pem',
+      );
       return pem('second.pem');
     };
     const usage = 'keyUsage=critical,keyCertSign,cRLSign\n';
-    expect(await install(sign(`basicConstraints=CA:false\n${usage}`) + pem('corporate.pem'))).toContain('does not say cA');
+    expect(await install(sign(`basicConstraints=CA:false\n${usage}`) + pem('corporate.pem'))).toContain(
+      'does not say cA',
+    );
     expect(await install(sign('basicConstraints=critical,CA:true\nkeyUsage=keyCertSign\n'))).toContain('lacks cRLSign');
     expect(await install(sign(`basicConstraints=critical,CA:true\n${usage}`))).toContain('found no root');
     expect(await install(pem('second.pem') + pem('west.pem'))).toContain('the chain is not valid');

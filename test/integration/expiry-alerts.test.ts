@@ -55,7 +55,11 @@ class Receivers implements AsyncDisposable {
       socket.write('220 relay\r\n');
       socket.on('data', (chunk) => {
         text += chunk.toString();
-        for (let end = text.indexOf(inData ? '\r\n.\r\n' : '\r\n'); end >= 0; end = text.indexOf(inData ? '\r\n.\r\n' : '\r\n')) {
+        for (
+          let end = text.indexOf(inData ? '\r\n.\r\n' : '\r\n');
+          end >= 0;
+          end = text.indexOf(inData ? '\r\n.\r\n' : '\r\n')
+        ) {
           const line = text.slice(0, end);
           text = text.slice(end + (inData ? 5 : 2));
           if (inData) this.mails.push(line);
@@ -108,12 +112,18 @@ describe('certificates that are about to end', () => {
     server = await ComposedServer.start();
     const identity = selfSigned('ec', 'localhost');
     const [webhook, slack] = [await receivers.http(receivers.webhook), await receivers.http(receivers.slack)];
-    const [mail, log] = [await receivers.smtp(), await receivers.syslogOver({ key: identity.key, cert: identity.chain })];
+    const [mail, log] = [
+      await receivers.smtp(),
+      await receivers.syslogOver({ key: identity.key, cert: identity.chain }),
+    ];
     const to = { host: 'localhost', port: log, authority: identity.chain };
     const drafts = [
       { name: 'hook', webhook: { url: `http://127.0.0.1:${webhook}/hook` }, secret: KEY },
       { name: 'chat', slack: {}, secret: `http://127.0.0.1:${slack}/T0/B0/secret` },
-      { name: 'mail', email: { host: '127.0.0.1', port: mail, security: 'none', from: 'muster@example.com', to: ['noc@example.com'] } },
+      {
+        name: 'mail',
+        email: { host: '127.0.0.1', port: mail, security: 'none', from: 'muster@example.com', to: ['noc@example.com'] },
+      },
       { name: 'log', syslog: to },
       { name: 'siem', syslog: { ...to, format: 'cef' } },
     ];
@@ -138,8 +148,16 @@ describe('certificates that are about to end', () => {
       expect(await api(server, 'POST', `/channels/${name}/test`), name).toMatchObject({ delivered: true });
     await until(() => receivers.syslog.length === 2);
     expect(receivers.mails).toHaveLength(1);
-    await api(server, 'POST', '/channels', { name: 'gone', enabled: false, webhook: { url: 'http://127.0.0.1:1/' }, secret: KEY });
-    expect(await api(server, 'POST', '/channels/gone/test')).toMatchObject({ delivered: false, detail: expect.stringContaining('127.0.0.1:1') });
+    await api(server, 'POST', '/channels', {
+      name: 'gone',
+      enabled: false,
+      webhook: { url: 'http://127.0.0.1:1/' },
+      secret: KEY,
+    });
+    expect(await api(server, 'POST', '/channels/gone/test')).toMatchObject({
+      delivered: false,
+      detail: expect.stringContaining('127.0.0.1:1'),
+    });
     receivers.webhook.length = receivers.slack.length = receivers.mails.length = receivers.syslog.length = 0;
   });
 
@@ -165,7 +183,9 @@ describe('certificates that are about to end', () => {
     expect(observed).toEqual(['certificate.expiring']);
     const open = await alerts('open');
     expect(open.items).toMatchObject([{ subject: expect.stringContaining('ending'), state: 'open' }]);
-    await until(() => receivers.webhook.length + receivers.slack.length + receivers.mails.length + receivers.syslog.length >= 5);
+    await until(
+      () => receivers.webhook.length + receivers.slack.length + receivers.mails.length + receivers.syslog.length >= 5,
+    );
     await watch();
     await sleep(300);
     const { id } = open.items[0]!;

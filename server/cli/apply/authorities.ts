@@ -73,7 +73,8 @@ async function request(
   const { name, subject, keyAlgorithm, token, crlShards } = authority;
   const { items } = await client.list<AuthorityRequest>('/authority-requests', {}, Number.MAX_SAFE_INTEGER);
   const wish = { name, subject, keyAlgorithm, token, crlShards };
-  const waiting = items.find((item) => item.name === name) ?? (await client.post<AuthorityRequest>('/authority-requests', wish));
+  const waiting =
+    items.find((item) => item.name === name) ?? (await client.post<AuthorityRequest>('/authority-requests', wish));
   const target = resolve(folder, csr);
   if (!existsSync(target)) writeFileSync(target, waiting.csr);
   const files = paths(place, certificates);

@@ -27,7 +27,10 @@ export async function stepsOf(
   const steps: Step[] = [];
   for (const wanted of objects.wanted) {
     const before = there.get(String(wanted[key]));
-    const step = before === undefined ? creation(client, tenant, objects, wanted) : await change(client, tenant, objects, wanted, before);
+    const step =
+      before === undefined
+        ? creation(client, tenant, objects, wanted)
+        : await change(client, tenant, objects, wanted, before);
     if (step !== undefined) steps.push(step);
   }
   if (!options.prune) return steps;
@@ -67,7 +70,7 @@ async function change(
 ): Promise<Step | undefined> {
   const { [key]: name, ...settings } = wanted;
   if (Object.keys(settings).length === 0) return undefined;
-  const member = `${path}/${encodeURIComponent(String(path === '/devices' ? before['id'] : name))}`;
+  const member = `${path}/${encodeURIComponent(String(name))}`;
   const after = await client.patch<object>(`${member}?dryRun=true`, settings);
   const differences = differencesOf(before, after);
   if (differences.length === 0) return undefined;

@@ -55,7 +55,13 @@ async function tenantPlan(
     ...(await stepsOf(
       client,
       name,
-      { noun: 'endpoint', path: '/endpoints', key: 'label', wanted: endpoints, prunable: (there) => there['isDefault'] !== true },
+      {
+        noun: 'endpoint',
+        path: '/endpoints',
+        key: 'label',
+        wanted: endpoints,
+        prunable: (there) => there['isDefault'] !== true,
+      },
       objects,
     )),
     ...(await stepsOf(

@@ -35,10 +35,14 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
     .command('create <name>')
     .description('make an issuing CA under our root, a root, or a request for an external CA to sign')
     .addOption(new Option('--root', 'a self-signed root').default(false).conflicts(['csr', 'issuer']))
-    .addOption(new Option('--csr', 'a key and a request over it: sign it elsewhere, then `muster ca install`').default(false))
+    .addOption(
+      new Option('--csr', 'a key and a request over it: sign it elsewhere, then `muster ca install`').default(false),
+    )
     .option('--issuer <ca>', 'which CA of ours signs it (default: the active root)')
     .option('--subject <name>', 'RFC 4514 (default: CN=NAME)')
-    .addOption(new Option('--key-algorithm <kind>', 'kind of its key (default: rsa-3072)').choices(Object.keys(KEY_ALGORITHMS)))
+    .addOption(
+      new Option('--key-algorithm <kind>', 'kind of its key (default: rsa-3072)').choices(Object.keys(KEY_ALGORITHMS)),
+    )
     .option('--token <label>', 'HSM token for its key (default: the first one configured)')
     .option('--validity <duration>', 'default: 20y of a root, 10y of an issuing CA', parseDuration)
     .option('--crl-shards <n>', 'CRLs its certificates are spread over', parseCount)
@@ -67,7 +71,10 @@ function addInstall(group: Command, sessionOf: SessionOf): void {
     .command('install <name> <files...>')
     .description('install the certificate of a CA that was requested, with those above it up to the root')
     .option('--dry-run', 'only check chain, key and constraints', false)
-    .addHelpText('after', '\nExamples:\n  muster ca install branch branch.pem corporate-root.pem\n  muster ca install branch chain.pem --dry-run')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  muster ca install branch branch.pem corporate-root.pem\n  muster ca install branch chain.pem --dry-run',
+    )
     .action(async (name: string, files: string[], { dryRun }: { dryRun: boolean }, command: Command) => {
       const session = sessionOf(command);
       const path = `/authority-requests/${encodeURIComponent(name)}/install${dryRun ? '?dryRun=true' : ''}`;

@@ -69,7 +69,11 @@ async function enrollFile(session: Session, file: string, { endpoint, out, resum
   const requests = linesOf(file);
   const client = session.client();
   if (resume === undefined && existsSync(out))
-    throw new CliError(EXIT.usage, `${out} is there already`, 'name another file, or the batch it belongs to with --resume');
+    throw new CliError(
+      EXIT.usage,
+      `${out} is there already`,
+      'name another file, or the batch it belongs to with --resume',
+    );
   const { id } =
     resume === undefined
       ? await client.post<Batch>('/batches', { name: basename(file), endpoint })

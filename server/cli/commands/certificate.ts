@@ -44,7 +44,7 @@ const alerts: ResourceCommands<ExpiryAlert> = {
     { title: 'subject', value: (row) => row.subject },
     { title: 'until', value: (row) => row.notAfter },
   ],
-  filters: [['state', 'state', 'only those: open or closed']],
+  filters: [['state', 'state', 'only those', ['open', 'closed']]],
   example: '0190b2a4-…',
 };
 
@@ -61,7 +61,11 @@ export function certificateCommands(program: Command, sessionOf: SessionOf): voi
       session.printObject(await session.client().get<Certificate>(`/certificates/${encodeURIComponent(id)}`));
     });
   addExport(group, sessionOf);
-  addReading(group.command('alert').description('certificates that are about to end and have no successor'), sessionOf, alerts);
+  addReading(
+    group.command('alert').description('certificates that are about to end and have no successor'),
+    sessionOf,
+    alerts,
+  );
   revocationCommands(group, sessionOf);
   renewalWindowCommands(group, sessionOf);
 }
@@ -101,7 +105,9 @@ function addList(group: Command, sessionOf: SessionOf): void {
       sessionOf(command).printList(columns, '/certificates', queryOf(options), options.limit),
     );
   searching(group.command('export-all').description('write all certificates that a search finds, a line each'))
-    .addOption(new Option('--format <format>', 'CSV, or a JSON object a line').choices(['csv', 'ndjson']).default('csv'))
+    .addOption(
+      new Option('--format <format>', 'CSV, or a JSON object a line').choices(['csv', 'ndjson']).default('csv'),
+    )
     .option('--out <file>', 'write to a file instead of standard output')
     .addHelpText(
       'after',

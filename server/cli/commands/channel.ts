@@ -43,17 +43,19 @@ function addCreation(group: Command, sessionOf: SessionOf): void {
       'after',
       '\nExamples:\n  muster channel create noc webhook.url=https://noc.example/hook --secret-file hmac.key\n  muster channel create chat slack={} --secret-file slack.url\n  muster channel create siem syslog.host=siem.example syslog.format=cef\n  muster channel create mail email.host=relay.example email.from=muster@example.com email.to=[noc@example.com]',
     )
-    .action(async (name: string, settings: string[], options: { secretFile?: string; file?: string }, command: Command) => {
-      const session = sessionOf(command);
-      const { secretFile, file } = options;
-      const body = {
-        name,
-        ...(file !== undefined && readSettingsFile(file)),
-        ...parseAssignments(settings),
-        ...(secretFile !== undefined && { secret: readSecretFile(secretFile) }),
-      };
-      session.printObject(await session.client().post<object>('/channels', body));
-    });
+    .action(
+      async (name: string, settings: string[], options: { secretFile?: string; file?: string }, command: Command) => {
+        const session = sessionOf(command);
+        const { secretFile, file } = options;
+        const body = {
+          name,
+          ...(file !== undefined && readSettingsFile(file)),
+          ...parseAssignments(settings),
+          ...(secretFile !== undefined && { secret: readSecretFile(secretFile) }),
+        };
+        session.printObject(await session.client().post<object>('/channels', body));
+      },
+    );
 }
 
 function addTest(group: Command, sessionOf: SessionOf): void {
@@ -64,7 +66,9 @@ function addTest(group: Command, sessionOf: SessionOf): void {
     .action(async (name: string, _options: object, command: Command) => {
       const session = sessionOf(command);
       const path = `/channels/${encodeURIComponent(name)}/test`;
-      const result = await session.client().post<{ delivered: boolean; event: string; detail?: string }>(path, undefined);
+      const result = await session
+        .client()
+        .post<{ delivered: boolean; event: string; detail?: string }>(path, undefined);
       if (!result.delivered) throw new CliError(EXIT.unavailable, result.detail ?? 'the channel did not take the test');
       session.confirm(`the channel ${name} took the test (event ${result.event})`, result);
     });

@@ -55,6 +55,15 @@ export function enrollmentCommands(program: Command, sessionOf: SessionOf): void
     });
   addDecision(group, sessionOf, 'approve', 'let a waiting enrolment pass');
   addDecision(group, sessionOf, 'reject', 'refuse a waiting enrolment for good');
+  group
+    .command('comment <id> <text>')
+    .description('note something about an enrolment in the audit log')
+    .addHelpText('after', "\nExample:\n  muster enrollment comment 0190b2a4-… 'called the site: the router is theirs'")
+    .action(async (id: string, comment: string, _options: object, command: Command) => {
+      const session = sessionOf(command);
+      const path = `/enrollments/${encodeURIComponent(id)}/comment`;
+      session.confirm('noted', await session.client().post<object>(path, { comment }));
+    });
 }
 
 /** The members, with fingerprints at the end in both forms that devices print. */

@@ -24,7 +24,7 @@ const kind: ResourceCommands<Job> = {
     { title: 'last error', value: (row) => row.lastError },
   ],
   filters: [
-    ['state', 'state', 'only those: ready, running or dead'],
+    ['state', 'state', 'only those', ['ready', 'running', 'dead']],
     ['kind', 'kind', 'only this kind'],
   ],
   example: '0190b2a4-…',
@@ -32,7 +32,9 @@ const kind: ResourceCommands<Job> = {
 
 /** `muster job …` */
 export function jobCommands(program: Command, sessionOf: SessionOf): void {
-  const group = program.command('job').description('work in the background, and what was set aside after its last attempt');
+  const group = program
+    .command('job')
+    .description('work in the background, and what was set aside after its last attempt');
   addReading(group, sessionOf, kind);
   addStep(group, sessionOf, kind, {
     verb: 'retry',

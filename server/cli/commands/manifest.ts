@@ -93,7 +93,9 @@ async function importFile(session: Session, file: string, resume: string | undef
     resume === undefined
       ? await client.post<Manifest>('/manifests', { name: basename(file), format })
       : await client.get<Manifest>(`/manifests/${encodeURIComponent(resume)}`);
-  session.note(`manifest ${manifest.id}; if this is interrupted: muster manifest import ${file} --resume ${manifest.id}`);
+  session.note(
+    `manifest ${manifest.id}; if this is interrupted: muster manifest import ${file} --resume ${manifest.id}`,
+  );
   const path = `/manifests/${manifest.id}`;
   for await (const lines of partsOf(file, manifest.lines)) {
     const query = { after: manifest.lines };

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { SessionOf } from '../session.ts';
 import type { Column } from '../table.ts';
 import { parseAssignments, parseCount, readSettingsFile } from '../values.ts';
@@ -10,8 +10,8 @@ export interface ResourceCommands<T> {
   /** Below `/api/v1`. */
   readonly path: string;
   readonly columns: readonly Column<T>[];
-  /** What `list` may be narrowed by: flag, query parameter, description. */
-  readonly filters?: readonly (readonly [string, string, string])[];
+  /** What `list` may be narrowed by: flag, query parameter, description, and the values there are. */
+  readonly filters?: readonly (readonly [string, string, string, (readonly string[])?])[];
   /** An id or name for examples. */
   readonly example: string;
 }
@@ -31,9 +31,15 @@ export function addReading<T>(group: Command, sessionOf: SessionOf, kind: Resour
     .command('list')
     .description(`list ${path.slice(1).replaceAll('-', ' ')}`)
     .option('--limit <n>', 'at most this many', parseCount, 100);
-  for (const [flag, , description] of filters) list.option(`--${flag} <value>`, description);
+  for (const [flag, , description, choices] of filters) {
+    const option = new Option(`--${flag} <value>`, description);
+    list.addOption(choices === undefined ? option : option.choices(choices));
+  }
   list
-    .addHelpText('after', `\nExample:\n  muster ${nameOf(group)} list${filters[0] ? ` --${filters[0][0]} …` : ''} --json`)
+    .addHelpText(
+      'after',
+      `\nExample:\n  muster ${nameOf(group)} list${filters[0] ? ` --${filters[0][0]} …` : ''} --json`,
+    )
     .action(({ limit, ...options }: { limit: number } & Record<string, unknown>, command: Command) => {
       const query = Object.fromEntries(filters.map(([flag, parameter]) => [parameter, options[camelCase(flag)]]));
       return sessionOf(command).printList(columns, path, query as Record<string, string | undefined>, limit);
@@ -71,7 +77,12 @@ export function addChange<T>(
   kind: ResourceCommands<T>,
   examples: readonly string[],
 ): void {
-  writing(group.command(`set <${kind.noun}> [settings...]`), 'change settings; what is not named stays', group, examples)
+  writing(
+    group.command(`set <${kind.noun}> [settings...]`),
+    'change settings; what is not named stays',
+    group,
+    examples,
+  )
     .option('--if-match <etag>', 'only if it still has this ETag')
     .action(async (key: string, settings: string[], options: WritingOptions, command: Command) => {
       const session = sessionOf(command);
@@ -121,7 +132,6 @@ export function addStep<T extends object>(
       session.confirm(step.told(done), done);
     });
 }
-
 
 function writing(command: Command, description: string, group: Command, examples: readonly string[]): Command {
   const lines = examples.map((example) => `  muster ${nameOf(group)} ${example}`).join('\n');

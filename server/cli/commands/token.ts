@@ -76,6 +76,8 @@ function addCreate(group: Command, sessionOf: SessionOf): void {
         return createTokenOffline(session, options);
       }
       const { label, role, user, scope: scopes, lifetime: lifetimeSeconds } = options;
-      session.printObject(await session.client().post<object>('/tokens', { label, role, user, scopes, lifetimeSeconds }));
+      session.printObject(
+        await session.client().post<object>('/tokens', { label, role, user, scopes, lifetimeSeconds }),
+      );
     });
 }

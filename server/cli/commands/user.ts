@@ -32,7 +32,10 @@ const kind: ResourceCommands<User> = {
 export function userCommands(program: Command, sessionOf: SessionOf): void {
   const group = program.command('user').description('people and programs that have tokens');
   addReading(group, sessionOf, kind);
-  addCreation(group, sessionOf, kind, ['create alice@example.com role=operator', 'create desk role=enrollment-agent --tenant north']);
+  addCreation(group, sessionOf, kind, [
+    'create alice@example.com role=operator',
+    'create desk role=enrollment-agent --tenant north',
+  ]);
   addChange(group, sessionOf, kind, ['set alice@example.com role=auditor', 'set alice@example.com state=disabled']);
   addRemoval(group, sessionOf, kind, 'delete a user, and revoke what tokens there are');
   program

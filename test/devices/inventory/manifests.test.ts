@@ -4,7 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { durableRows } from '../../../core/store/rows.ts';
 import { findExpected, listExpected } from '../../../devices/inventory/expected-devices.ts';
 import { deviceOfCsv, deviceOfJson, manifestColumns, ManifestFault } from '../../../devices/inventory/manifest-line.ts';
-import { finishManifest, findManifest, listManifestFaults, openManifest, takeLines } from '../../../devices/inventory/manifests.ts';
+import {
+  finishManifest,
+  findManifest,
+  listManifestFaults,
+  openManifest,
+  takeLines,
+} from '../../../devices/inventory/manifests.ts';
 import { Site, type SiteTenant } from '../../enrollment/site.ts';
 import { ENGINES } from '../../support/stores.ts';
 
@@ -57,9 +63,12 @@ describe('a line of a manifest', () => {
       }
     };
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), reads), { numRuns: 300 });
-    fc.assert(fc.property(fc.array(fc.constantFrom('"', ',', 'a', ' ', '""')), (parts) => reads(parts.join(''))), {
-      numRuns: 300,
-    });
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('"', ',', 'a', ' ', '""')), (parts) => reads(parts.join(''))),
+      {
+        numRuns: 300,
+      },
+    );
   });
 });
 
@@ -77,7 +86,8 @@ describe.each(ENGINES)('manifests on %s', (engine) => {
 
   const open = (format: 'csv' | 'ndjson', tenant = acme.id) =>
     site.store.unit((tx) => openManifest(tx, { tenant, name: 'm', format, createdBy: 'user:a' }, site.clock.now()));
-  const take = (id: string, after: number, text: string, tenant = acme.id) => takeLines(site.store, { tenant, id, after, text });
+  const take = (id: string, after: number, text: string, tenant = acme.id) =>
+    takeLines(site.store, { tenant, id, after, text });
   const find = async (id: string) => (await findManifest(durableRows(site.store), acme.id, id))!;
   const expected = (key: string, tenant = acme.id) => findExpected(durableRows(site.store), tenant, key);
 

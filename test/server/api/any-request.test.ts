@@ -32,12 +32,29 @@ describe('any request to any route', () => {
         gone: fc.subarray(Object.keys(example ?? {})),
       })
       .map(({ changes, gone }) =>
-        Object.fromEntries(Object.entries({ ...example, ...changes }).filter(([name]) => !gone.includes(name) || name in changes)),
+        Object.fromEntries(
+          Object.entries({ ...example, ...changes }).filter(([name]) => !gone.includes(name) || name in changes),
+        ),
       );
 
-  const word = fc.oneof(fc.string({ maxLength: 80 }), fc.constantFrom('50', 'true', 'default', 'acme', '2026-11-22T10:00:00Z'));
+  const word = fc.oneof(
+    fc.string({ maxLength: 80 }),
+    fc.constantFrom('50', 'true', 'default', 'acme', '2026-11-22T10:00:00Z'),
+  );
   const query = fc.dictionary(
-    fc.constantFrom('tenant', 'limit', 'cursor', 'fields', 'dryRun', 'state', 'status', 'name', 'expiresBefore', 'sort', 'zz'),
+    fc.constantFrom(
+      'tenant',
+      'limit',
+      'cursor',
+      'fields',
+      'dryRun',
+      'state',
+      'status',
+      'name',
+      'expiresBefore',
+      'sort',
+      'zz',
+    ),
     word,
     { maxKeys: 3 },
   );
@@ -51,22 +68,23 @@ describe('any request to any route', () => {
   it('finds no 500', async () => {
     const routes = server.routes.filter(({ url }) => url.startsWith('/api/v1/'));
     expect(routes.length).toBeGreaterThan(50);
-    const request = fc
-      .constantFrom(...routes)
-      .chain((route) =>
-        fc.record({
-          route: fc.constant(route),
-          key,
-          query,
-          headers,
-          body: fc.oneof(mutated(bodies.get(`${route.method} ${route.url}`)), fc.jsonValue()),
-        }),
-      );
+    const request = fc.constantFrom(...routes).chain((route) =>
+      fc.record({
+        route: fc.constant(route),
+        key,
+        query,
+        headers,
+        body: fc.oneof(mutated(bodies.get(`${route.method} ${route.url}`)), fc.jsonValue()),
+      }),
+    );
     const codes = new Map<number, number>();
     await fc.assert(
       fc.asyncProperty(request, async ({ route, key: odder, query: parameters, headers: extra, body }) => {
         const { method, url } = route;
-        const path = odder === undefined ? pathOf(url, seeded('default')) : url.replace(/:\w+/, encodeURIComponent(odder.toWellFormed()));
+        const path =
+          odder === undefined
+            ? pathOf(url, seeded('default'))
+            : url.replace(/:\w+/, encodeURIComponent(odder.toWellFormed()));
         const answer = await server.app.inject({
           method: method as NonNullable<InjectOptions['method']>,
           url: path,
@@ -77,7 +95,11 @@ describe('any request to any route', () => {
         codes.set(answer.statusCode, (codes.get(answer.statusCode) ?? 0) + 1);
         expect(answer.statusCode, `${method} ${path}: ${answer.body}`).not.toBe(500);
         if (answer.statusCode >= 400)
-          expect(answer.json(), path).toMatchObject({ status: answer.statusCode, code: expect.any(String), hint: expect.any(String) });
+          expect(answer.json(), path).toMatchObject({
+            status: answer.statusCode,
+            code: expect.any(String),
+            hint: expect.any(String),
+          });
       }),
       { numRuns: 1_500 },
     );

@@ -99,7 +99,10 @@ describe.each(ENGINES)('searching certificates on %s', (engine) => {
     expect(lines.filter((line) => line.startsWith('c-'))).toHaveLength(50);
     expect(csv.body).toContain('c-0007,aa0007,"\'=HYPERLINK(""x""),CN=é",active');
     const json = await get('/export?format=ndjson&status=revoked');
-    const rows = json.body.trim().split('\n').map((line) => JSON.parse(line) as { id: string; status: string });
+    const rows = json.body
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: string; status: string });
     expect(rows.map(({ id }) => id)).toEqual(named([0, 20, 40]));
     expect(rows[0]).toMatchObject({ serialNumber: 'aa0000', status: 'revoked' });
   });

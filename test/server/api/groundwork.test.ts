@@ -18,7 +18,11 @@ describe.each(ENGINES)('what all resources share, on %s', (engine) => {
   const send = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, headers = {}) =>
     server.request(admin, method, `/api/v1${path}`, body, headers);
   const auditCount = async () => {
-    const rows = await server.store.read<{ audit_entries: { action: string } }>().selectFrom('audit_entries').select('action').execute();
+    const rows = await server.store
+      .read<{ audit_entries: { action: string } }>()
+      .selectFrom('audit_entries')
+      .select('action')
+      .execute();
     return rows.length;
   };
 
@@ -45,7 +49,9 @@ describe.each(ENGINES)('what all resources share, on %s', (engine) => {
     const changed = await send('PATCH', '/profiles/matched', { validitySeconds: 7_200 }, { 'if-match': etag });
     expect(changed.json()).toMatchObject({ revision: 2, validitySeconds: 7_200 });
     for (const method of ['PATCH', 'DELETE'] as const) {
-      const stale = await send(method, '/profiles/matched', method === 'PATCH' ? { validitySeconds: 60 } : undefined, { 'if-match': etag });
+      const stale = await send(method, '/profiles/matched', method === 'PATCH' ? { validitySeconds: 60 } : undefined, {
+        'if-match': etag,
+      });
       expect(stale.statusCode).toBe(409);
       expect(stale.json()).toMatchObject({ code: 'conflict', current: { revision: 2, validitySeconds: 7_200 } });
     }
@@ -91,7 +97,9 @@ describe.each(ENGINES)('what all resources share, on %s', (engine) => {
     const codes = answers.map(({ statusCode }) => statusCode);
     expect(codes.filter((code) => code === 201).length).toBeGreaterThanOrEqual(1);
     expect(codes.every((code) => code === 201 || code === 409)).toBe(true);
-    const ids = new Set(answers.filter(({ statusCode }) => statusCode === 201).map((one) => (one.json() as { id: string }).id));
+    const ids = new Set(
+      answers.filter(({ statusCode }) => statusCode === 201).map((one) => (one.json() as { id: string }).id),
+    );
     expect(ids.size).toBe(1);
   });
 
@@ -102,7 +110,9 @@ describe.each(ENGINES)('what all resources share, on %s', (engine) => {
     expect((await send('GET', `/devices/${ours.device}?fields=name`)).json()).toEqual({ name: 'router1' });
     const wrong = await send('GET', '/devices?fields=nmae');
     expect(wrong.statusCode).toBe(400);
-    expect(wrong.json()).toMatchObject({ errors: [{ path: '/querystring/fields', message: expect.stringContaining('"name"') }] });
+    expect(wrong.json()).toMatchObject({
+      errors: [{ path: '/querystring/fields', message: expect.stringContaining('"name"') }],
+    });
   });
 });
 
@@ -115,13 +125,21 @@ describe('watching an answer by server-sent events', () => {
     const address = server.app.server.address() as { port: number };
     const { request } = await import('node:https');
     const events: string[] = [];
-    const options = { port: address.port, host: '127.0.0.1', path: '/api/v1/profiles?fields=id,name', rejectUnauthorized: false };
+    const options = {
+      port: address.port,
+      host: '127.0.0.1',
+      path: '/api/v1/profiles?fields=id,name',
+      rejectUnauthorized: false,
+    };
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const stream = request({ ...options, headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' } }, (response) => {
-      expect(response.headers['content-type']).toBe('text/event-stream');
-      response.on('data', (chunk: Buffer) => events.push(chunk.toString()));
-      response.on('end', resolve);
-    });
+    const stream = request(
+      { ...options, headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' } },
+      (response) => {
+        expect(response.headers['content-type']).toBe('text/event-stream');
+        response.on('data', (chunk: Buffer) => events.push(chunk.toString()));
+        response.on('end', resolve);
+      },
+    );
     stream.end();
     const seen = async (what: RegExp) => {
       for (let turn = 0; turn < 100 && !what.test(events.join('')); turn += 1)

@@ -69,6 +69,32 @@ describe('the command line', () => {
     expect(await cli('endpoint', 'set', 'x', 'novalue')).toMatchObject({ code: EXIT.usage });
   });
 
+  it('names servers by contexts, which hold no token', async () => {
+    const { admin } = JSON.parse(readFileSync(join(data, 'server.json'), 'utf8')) as { admin: string };
+    const environment = { XDG_CONFIG_HOME: join(data, 'config') };
+    const run = (...argv: string[]) => muster(argv, { folder: data, environment });
+    const flags = ['--server', admin, '--token-file', 'admin-token', '--ca-file', 'root.pem', '--tenant', 'acme'];
+    expect((await run('context', 'add', 'lab', ...flags)).code).toBe(EXIT.ok);
+    const devices = await run('device', 'list', '--json');
+    expect(devices.out).toContain('device-acme');
+    expect((await run('device', 'list', '--json', '--tenant', 'default')).out).toContain('device-default');
+    expect((await run('status', '--context', 'other')).code).toBe(EXIT.usage);
+    expect((await run('context', 'list', '--json')).out).toContain('"current": true');
+    const file = readFileSync(join(data, 'config', 'muster', 'contexts.yaml'), 'utf8');
+    expect(file).not.toContain(readFileSync(join(data, 'admin-token'), 'utf8').trim());
+    expect((await run('context', 'remove', 'lab')).code).toBe(EXIT.ok);
+    expect((await muster(['status'], { folder: '/nowhere', environment })).code).toBe(EXIT.unreachable);
+  });
+
+  it('completes commands, flags and choices', async () => {
+    expect((await cli('complete', '--', 'tenan')).out).toBe('tenant\n');
+    expect((await cli('complete', '--', 'ca', '')).out).toMatch(/^adopt\ncreate\n/);
+    expect((await cli('complete', '--', 'cert', 'list', '--sta')).out).toBe('--status\n');
+    expect((await cli('complete', '--', 'certificate', 'list', '--status', 'r')).out).toBe('revoked\n');
+    for (const shell of ['bash', 'zsh', 'fish'])
+      expect((await cli('completion', shell)).out).toContain('muster complete');
+  });
+
   it('every command has a help with an example', async () => {
     for (const line of [
       'status',

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import { linuxGateway } from '../../../adapters/linux-gateway/driver.ts';
+import { DEAD_MAN_SECONDS, PlanOffice } from '../../../adapters/sdk/pusher.ts';
 import { AuthorityOffice } from '../../../core/authority/authority-office.ts';
 import { DataKeys } from '../../../core/authority/data-keys.ts';
 import { AuthorityDirectory } from '../../../core/authority/directory.ts';
@@ -98,15 +100,17 @@ export class ApiServer implements AsyncDisposable {
       const { access, about = 'tenant' } = config;
       for (const name of [method].flat()) routes.push({ method: name, url, access, about });
     });
+    const endpoints = new StoredEndpoints(store, new ProfileDirectory(store));
     await registerApi(app, {
       version: 'test',
       store,
-      endpoints: new StoredEndpoints(store, new ProfileDirectory(store)),
+      endpoints,
       authorities: { caCertificates: () => Promise.resolve([seedCertificate]), forget: () => undefined },
       office,
       prepareTenant: tenantPreparation(keys, office),
       credentials: { batch: noBatch },
       hall: { enroll: noBatch },
+      plans: new PlanOffice({ store, endpoints, drivers: [linuxGateway], deadManSeconds: DEAD_MAN_SECONDS }),
       secretHash: secretHash(new Uint8Array(32)),
       dataKeys: new DataKeys(store, new FakeKeyStore()),
       auditPublicKey: new Uint8Array([0x30, 0x00]),

@@ -15,5 +15,8 @@ const OBJECTS: readonly (readonly [string, keyof SeededTenant])[] = [
 /** The URL of a route with ids of a tenant's objects in it; `none` where the seed has no such object. */
 export function pathOf(url: string, ids: SeededTenant): string {
   const kind = OBJECTS.find(([below]) => url.includes(below))?.[1];
-  return url.replace(':label', ids.endpoint).replace(/:\w+/, kind === undefined ? 'none' : ids[kind]);
+  return url
+    .replace(':label', ids.endpoint)
+    .replace(/:\w+/, kind === undefined ? 'none' : ids[kind])
+    .replace(/:\w+/g, 'none');
 }
