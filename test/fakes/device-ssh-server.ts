@@ -18,8 +18,8 @@ export class DeviceSshServer implements AsyncDisposable {
   }
 
   static async start(password: string, behave: Behaviour): Promise<DeviceSshServer> {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const hostKey = privateKey.export({ type: 'pkcs1', format: 'pem' });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const hostKey = privateKey.export({ type: 'sec1', format: 'pem' });
     const server = new Server({ hostKeys: [hostKey] }, (client) => {
       // A peer that leaves is what these tests are about.
       client.on('error', () => undefined);
