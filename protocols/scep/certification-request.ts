@@ -29,6 +29,7 @@ const SHA1_WITH_RSA = '1.2.840.113549.1.1.5';
 
 /** Reads the content of PKCSReq and RenewalReq. Throws Asn1Error, also where MD5 signed it and is not allowed. */
 export function decodeRequest(der: Uint8Array, allowMd5: boolean): ReceivedRequest {
+  if (!isOneSequence(der)) throw new Asn1Error('one SEQUENCE', 'other octets', 0, 'CertificationRequest');
   const outer = decode(signed, der);
   if (outer.signatureAlgorithm.algorithm !== MD5_WITH_RSA) {
     return { request: parseCertificationRequest(der), md5: undefined };
@@ -40,6 +41,18 @@ export function decodeRequest(der: Uint8Array, allowMd5: boolean): ReceivedReque
     request: parseCertificationRequest(encode(signed, { ...outer, signatureAlgorithm })),
     md5: { infoDer: outer.certificationRequestInfo, signature: outer.signature.bytes },
   };
+}
+
+/**
+ * Whether a SEQUENCE fills the octets. Asked before anything in it is read: octets behind a request, which are what wrong CBC
+ * padding looks like, take the time of noise then (V22).
+ */
+function isOneSequence(der: Uint8Array): boolean {
+  const [tag, first = 0] = der;
+  const octets = first < 0x80 ? der.subarray(1, 2) : der.subarray(2, 2 + (first & 0x7f));
+  const start = first < 0x80 ? 2 : 2 + octets.length;
+  const length = octets.reduce((sum, octet) => sum * 256 + octet, 0);
+  return tag === 0x30 && start + length === der.length;
 }
 
 /** Whether the request is signed by the key in it. Never rejects. */

@@ -1,4 +1,4 @@
-import type { Handle } from 'pkcs11js';
+import pkcs11js, { type Handle } from 'pkcs11js';
 import { KEY_ALGORITHMS, type KeyParameters } from '../key-algorithm.ts';
 import type {
   GenerateRequest,
@@ -22,6 +22,9 @@ import { TokenFault } from './token-fault.ts';
 import { TokenSession } from './token-session.ts';
 import { unwrapSecret } from './unwrap-secret.ts';
 
+/** How often a pair is begun that the token says no to for no fault of ours. */
+const GENERATION_ATTEMPTS = 3;
+
 /** What holds from one login to the next. */
 interface Attachment {
   readonly generation: number;
@@ -41,6 +44,8 @@ export class Pkcs11Token implements TokenBackend {
   readonly #inMemory: boolean;
   #attachment: Attachment | undefined;
   #seenGeneration = 0;
+  /** Pairs that are being made: nobody of this process looks for objects meanwhile. */
+  readonly #making = new Set<Promise<unknown>>();
 
   constructor(library: CryptokiLibrary, access: TokenAccess) {
     this.#library = library;
@@ -89,12 +94,12 @@ export class Pkcs11Token implements TokenBackend {
       if (!this.#attached().mechanisms.has(generate)) {
         throw new TokenFault('unsupported', `token "${this.#access.label}" makes no ${request.algorithm} keys`);
       }
-      const pair = await this.#library.track(generatePair(this.#library.api, session.handle, planGeneration(request)));
-      return this.#acceptPair(session, pair);
+      return this.#acceptPair(session, await this.#makePair(session, request));
     });
   }
 
   find(key: KeyReference): MaybePromise<readonly KeyObject[]> {
+    if (this.#making.size > 0) return Promise.allSettled(this.#making).then(() => this.find(key));
     return this.#attempt((session) => findPrivateKeys(this.#reader(session), key).map(({ object }) => object));
   }
 
@@ -111,6 +116,32 @@ export class Pkcs11Token implements TokenBackend {
     this.#attachment?.sessions.close();
     this.#attachment?.loginSession.close();
     this.#attachment = undefined;
+  }
+
+  /**
+   * SoftHSM before 2.7 finds the template of a pair inconsistent when another thread or process looks for objects while the new
+   * one is half written, and removes what it made. Our templates are the same each time, so the answer says nothing of them.
+   */
+  async #makePair(session: TokenSession, request: GenerateRequest): Promise<{ publicKey: Handle; privateKey: Handle }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#made(
+          this.#library.track(generatePair(this.#library.api, session.handle, planGeneration(request))),
+        );
+      } catch (error) {
+        const { code } = TokenFault.from(error);
+        if (code !== pkcs11js.CKR_TEMPLATE_INCONSISTENT || attempt === GENERATION_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #made<T>(making: Promise<T>): Promise<T> {
+    this.#making.add(making);
+    try {
+      return await making;
+    } finally {
+      this.#making.delete(making);
+    }
   }
 
   #acceptPair(session: TokenSession, pair: { publicKey: Handle; privateKey: Handle }): KeyObject {
